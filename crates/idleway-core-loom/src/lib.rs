@@ -1,0 +1,35 @@
+//! The modules of `idleway-core`, compiled once more with their `sync` on loom. The tests are in `tests/`.
+
+#[path = "../../idleway-core/src/ask.rs"]
+pub mod ask;
+#[path = "../../idleway-core/src/backend.rs"]
+pub mod backend;
+#[path = "../../idleway-core/src/counts.rs"]
+pub mod counts;
+#[path = "../../idleway-core/src/dispatcher/mod.rs"]
+pub mod dispatcher;
+#[path = "../../idleway-core/src/effects.rs"]
+pub mod effects;
+#[path = "../../idleway-core/src/estimate.rs"]
+mod estimate;
+#[path = "../../idleway-core/src/grant.rs"]
+pub mod grant;
+#[path = "../../idleway-core/src/health.rs"]
+pub mod health;
+#[path = "../../idleway-core/src/line.rs"]
+mod line;
+#[path = "../../idleway-core/src/permit.rs"]
+pub mod permit;
+#[path = "../../idleway-core/src/pick.rs"]
+mod pick;
+#[path = "../../idleway-core/src/pool.rs"]
+pub mod pool;
+#[path = "../../idleway-core/src/queue.rs"]
+mod queue;
+#[path = "../../idleway-core/src/slots.rs"]
+mod slots;
+#[path = "../../idleway-core/src/spec.rs"]
+pub mod spec;
+mod sync;
+#[path = "../../idleway-core/src/time.rs"]
+pub mod time;

@@ -1,0 +1,104 @@
+//! What a request asks for, and what it is told.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    backend::BackendKey,
+    grant::Grant,
+    time::{Core, Time},
+};
+
+/// What a request asks of its pool: one slot.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ask {
+    /// The core that asks: a connection kept there is preferred.
+    pub near: Core,
+    /// The backends that already failed this request (a handful: one for each attempt so far). They are not used
+    /// while another backend is up and ready, busy or not. An ask that avoids something waits before all others.
+    pub avoid: Vec<BackendKey>,
+    /// The latest moment it will wait in the line for; not later than now: it never waits.
+    pub until: Time,
+}
+
+impl Ask {
+    /// Asks from core `near`, to wait until `until` at the latest.
+    #[must_use]
+    pub const fn new(near: Core, until: Time) -> Self {
+        Self { near, avoid: Vec::new(), until }
+    }
+}
+
+/// The answer to an [`Ask`].
+#[derive(Debug)]
+pub enum Arrival<C> {
+    /// A slot is the asker's from now on.
+    Granted(Grant<C>),
+    /// The asker stands in line; the ticket has to be collected or to leave.
+    Queued(Ticket),
+    /// There is no slot and no wait.
+    Refused(Refusal),
+}
+
+/// The answer to a waiter that looks after its ticket.
+#[derive(Debug)]
+pub enum Collected<C> {
+    /// A slot is the waiter's from now on; the ticket is spent.
+    Granted(Grant<C>),
+    /// The wait ended without a slot; the ticket is spent.
+    Refused(Refusal),
+    /// It still waits; what wakes it is stored.
+    Waiting,
+}
+
+/// A place in the line. It is spent by the first `collect` that does not answer `Waiting`, or by `leave`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// Why there is no slot, and when asking again makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// An estimate of when a slot may be had, from 1 s to 60 s, without jitter.
+    pub retry_after: Duration,
+}
+
+/// Why the dispatcher refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// All slots are taken, and the pool has no queue or the ask would not wait.
+    Busy,
+    /// All slots are taken and the line is at its bound.
+    QueueFull,
+    /// `Ask::until` came before a slot did.
+    WaitOver,
+    /// No backend is up and ready, and none may be tried now.
+    NoBackendUp,
+    /// The pool is closing: it serves those in line and takes no one new.
+    Draining,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "all slots are busy",
+            Self::QueueFull => "the queue is full",
+            Self::WaitOver => "the wait in the queue is over",
+            Self::NoBackendUp => "no backend is up",
+            Self::Draining => "the pool is draining",
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl std::error::Error for Refusal {}

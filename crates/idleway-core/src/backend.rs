@@ -1,0 +1,182 @@
+//! One backend: what was ordered of it, what was observed, and how many of its slots are taken.
+
+use crate::{
+    counts::Counts,
+    health::{Health, Hysteresis},
+    line::Line,
+    pick,
+    spec::{BackendSpec, HealthPolicy},
+};
+
+/// The stable identity of a backend, chosen by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendKey(pub u64);
+
+/// What was ordered of a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It gets requests while it is up.
+    #[default]
+    Ready,
+    /// It gets no new requests; what runs ends in peace; it is still probed.
+    Drain,
+    /// As `Drain`, and it is not probed.
+    Maintenance,
+}
+
+/// One backend as it stands, for those who look on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackendView {
+    /// Its identity.
+    pub key: BackendKey,
+    /// What was ordered.
+    pub mode: Mode,
+    /// What was observed.
+    pub health: Health,
+    /// It is no longer ordered and stays until its last slot is free.
+    pub removed: bool,
+    /// Its slots by state.
+    pub slots: Counts,
+}
+
+/// One backend inside the dispatcher.
+///
+/// An idle slot without a connection is nothing but a number here; only slots that are taken, or that keep a
+/// connection, are entries of `Slots`.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) key: BackendKey,
+    /// How many slots are ordered; 0 once it is removed.
+    pub(crate) limit: u32,
+    pub(crate) removed: bool,
+    pub(crate) mode: Mode,
+    pub(crate) health: Hysteresis,
+    pub(crate) busy: u32,
+    pub(crate) lingering: u32,
+    pub(crate) resting: u32,
+    /// Its idle slots that keep a connection.
+    pub(crate) shelf: Shelf,
+    /// Its slots that rest until a proof.
+    pub(crate) unproven: Line,
+    /// Its part in the dispatcher's sum.
+    pub(crate) counted: Counts,
+}
+
+impl Backend {
+    pub(crate) fn new(spec: BackendSpec, policy: HealthPolicy) -> Self {
+        Self {
+            key: spec.key,
+            limit: spec.slots,
+            removed: false,
+            mode: Mode::Ready,
+            health: Hysteresis::new(policy),
+            busy: 0,
+            lingering: 0,
+            resting: 0,
+            shelf: Shelf::default(),
+            unproven: Line::EMPTY,
+            counted: Counts::default(),
+        }
+    }
+
+    /// Slots that are not idle.
+    pub(crate) const fn taken(&self) -> u32 {
+        self.busy + self.lingering + self.resting
+    }
+
+    /// Slots that are idle.
+    pub(crate) const fn idle(&self) -> u32 {
+        self.limit.saturating_sub(self.taken())
+    }
+
+    /// Whether one of its slots, once idle, may be granted to a request.
+    pub(crate) const fn admits(&self) -> bool {
+        matches!(self.mode, Mode::Ready) && self.health.admits()
+    }
+
+    /// Up and ready, with slots, busy or not.
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.mode, Mode::Ready) && matches!(self.health.health(), Health::Up) && self.limit > 0
+    }
+
+    /// Its share in the tournament.
+    pub(crate) fn share(&self) -> u32 {
+        if self.admits() { pick::share(self.taken(), self.limit) } else { pick::INELIGIBLE }
+    }
+
+    /// Removed, and nothing of it is at work: it can be forgotten.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.removed && self.taken() == 0
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let is_up = self.is_up();
+        let on_trial = matches!(self.mode, Mode::Ready) && self.health.on_trial() && self.limit > 0;
+        Counts {
+            idle: self.idle().into(),
+            busy: self.busy.into(),
+            lingering: self.lingering.into(),
+            resting: self.resting.into(),
+            slots: self.limit.max(self.taken()).into(),
+            kept: self.shelf.len().into(),
+            backends: u64::from(!self.is_over()),
+            up: is_up.into(),
+            up_slots: if is_up { self.limit.into() } else { 0 },
+            on_trial: on_trial.into(),
+            waiting: 0,
+        }
+    }
+
+    pub(crate) fn view(&self) -> BackendView {
+        BackendView {
+            key: self.key,
+            mode: self.mode,
+            health: self.health.health(),
+            removed: self.removed,
+            slots: self.counts(),
+        }
+    }
+}
+
+/// The idle slots of a backend that keep a connection, by the class of the core that the connection sits on.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    mask: u64,
+    len: u32,
+    /// As many as the highest class seen so far.
+    classes: Vec<Line>,
+}
+
+impl Shelf {
+    /// Bit `n` is set when a connection of class `n` is kept.
+    pub(crate) const fn mask(&self) -> u64 {
+        self.mask
+    }
+
+    pub(crate) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// The slot to use next: the one whose connection was kept last, of the core `near` if there is one.
+    pub(crate) fn pick(&self, near: u32) -> Option<u32> {
+        let class = if self.mask & (1 << near) != 0 { near } else { self.mask.trailing_zeros() };
+        self.classes.get(class as usize).and_then(Line::first)
+    }
+
+    /// Changes the line of one class.
+    pub(crate) fn change(&mut self, class: u32, change: impl FnOnce(&mut Line)) {
+        let class = class as usize;
+        if class >= self.classes.len() {
+            self.classes.resize(class + 1, Line::EMPTY);
+        }
+        let line = &mut self.classes[class];
+        self.len -= line.len();
+        change(line);
+        self.len += line.len();
+        if line.is_empty() {
+            self.mask &= !(1 << class);
+        } else {
+            self.mask |= 1 << class;
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Slots by state.
+
+use std::ops::{AddAssign, SubAssign};
+
+/// Slots by state, of one backend or of a whole pool: `idle + busy + lingering + resting == slots`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Free, whether or not their backend may be used now.
+    pub idle: u64,
+    /// At work for a request.
+    pub busy: u64,
+    /// Answered or left, but not finished by the backend.
+    pub lingering: u64,
+    /// Waiting for a time or a proof.
+    pub resting: u64,
+    /// All of them. After a shrink more than ordered, until the surplus has ended.
+    pub slots: u64,
+    /// Idle slots that keep a connection.
+    pub kept: u64,
+    /// Backends, those included that are removed but not yet quiet.
+    pub backends: u64,
+    /// Backends that are up and ready and have slots.
+    pub up: u64,
+    /// The slots of these.
+    pub up_slots: u64,
+    /// Backends that are down and may be, or are being, tried with one request.
+    pub on_trial: u64,
+    /// Requests that stand in the line.
+    pub waiting: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        for (sum, part) in self.fields().into_iter().zip({ other }.fields()) {
+            *sum += *part;
+        }
+    }
+}
+
+impl SubAssign for Counts {
+    fn sub_assign(&mut self, other: Self) {
+        for (sum, part) in self.fields().into_iter().zip({ other }.fields()) {
+            *sum -= *part;
+        }
+    }
+}
+
+impl Counts {
+    fn fields(&mut self) -> [&mut u64; 11] {
+        let Self { idle, busy, lingering, resting, slots, kept, backends, up, up_slots, on_trial, waiting } =
+            self;
+        [idle, busy, lingering, resting, slots, kept, backends, up, up_slots, on_trial, waiting]
+    }
+}

@@ -1,0 +1,122 @@
+//! What always holds, recomputed naively.
+
+use std::collections::BTreeSet;
+
+use super::Dispatcher;
+use crate::{
+    backend::Backend,
+    counts::Counts,
+    grant::Until,
+    pick::INELIGIBLE,
+    queue::{FRONT_LENGTH, Waiter},
+    slots::{Slot, State},
+    time::Time,
+};
+
+/// Above so many backends the invariants are checked only after every so many calls.
+#[cfg(debug_assertions)]
+const SAMPLE: u32 = 64;
+
+impl<C, W> Dispatcher<C, W> {
+    /// In debug builds: checks the invariants after a call, above 64 backends after every 64th.
+    #[inline]
+    pub(super) fn check(&mut self) {
+        #[cfg(debug_assertions)]
+        {
+            self.calls = self.calls.wrapping_add(1);
+            if self.backends.len() <= SAMPLE as usize || self.calls.is_multiple_of(SAMPLE) {
+                self.check_invariants();
+            }
+        }
+    }
+
+    /// Recomputes everything that is kept incrementally, and checks the promises.
+    ///
+    /// # Panics
+    /// When something does not hold: that is a fault of this crate.
+    pub fn check_invariants(&self) {
+        self.check_sums();
+        self.check_slots();
+        self.check_lanes();
+        self.check_work_is_conserved();
+    }
+
+    /// The four states add up, in each backend and in the pool; the tournament and the timers agree.
+    fn check_sums(&self) {
+        let mut sum = Counts::default();
+        for (at, backend) in (0_u32..).zip(&self.backends) {
+            let counts = backend.counts();
+            assert_eq!(
+                counts.idle + counts.busy + counts.lingering + counts.resting,
+                counts.slots,
+                "{backend:?}"
+            );
+            assert_eq!(counts, backend.counted, "{backend:?}");
+            assert_eq!(self.by_key.get(&backend.key) == Some(&at), !backend.is_over(), "{backend:?}");
+            sum += counts;
+            let mask = if backend.share() == INELIGIBLE { 0 } else { backend.shelf.mask() };
+            assert_eq!(self.tournament.leaf(at), (backend.share(), mask), "{backend:?}");
+        }
+        assert_eq!(sum, self.totals);
+        let live = (0_u32..).zip(&self.backends).filter(|(_, backend)| !backend.is_over());
+        let pauses: BTreeSet<_> =
+            live.filter_map(|(at, backend)| Some((backend.health.pause_end()?, at))).collect();
+        assert_eq!(pauses, self.pauses);
+    }
+
+    /// The entries of the slots agree with what each backend counts and lines up.
+    fn check_slots(&self) {
+        for (at, backend) in (0_u32..).zip(&self.backends) {
+            let of = |wanted: fn(&State) -> bool| {
+                let is_wanted = |slot: &&Slot<C>| slot.backend == at && wanted(&slot.state);
+                u32::try_from(self.slots.entries().filter(is_wanted).count()).unwrap_or(u32::MAX)
+            };
+            let parked = of(|state| matches!(state, State::Parked));
+            assert_eq!(of(|state| matches!(state, State::Busy)), backend.busy, "{backend:?}");
+            assert_eq!(of(|state| matches!(state, State::Lingering)), backend.lingering, "{backend:?}");
+            assert_eq!(of(|state| matches!(state, State::Resting(_))), backend.resting, "{backend:?}");
+            assert_eq!(
+                of(|state| *state == State::Resting(Until::Proof)),
+                backend.unproven.len(),
+                "{backend:?}"
+            );
+            assert_eq!(parked, backend.shelf.len(), "{backend:?}");
+            assert!(parked <= backend.idle(), "more connections than slots: {backend:?}");
+        }
+        self.slots.check();
+        for slot in self.queue.granted() {
+            assert!(self.slots.at_work(slot).is_some(), "granted twice or freed: {slot:?}");
+        }
+    }
+
+    /// First come, first served inside each lane; each lane holds its own; every wait that ends by time has a timer.
+    fn check_lanes(&self) {
+        let front: Vec<_> = self.queue.front().collect();
+        let main: Vec<_> = self.queue.main().collect();
+        assert_eq!(front.len() + main.len(), self.queue.waiting() as usize);
+        assert!(front.len() <= FRONT_LENGTH as usize);
+        assert!(front.iter().all(|(_, waiter)| !waiter.avoid.is_empty()));
+        assert!(main.iter().all(|(_, waiter)| waiter.avoid.is_empty()));
+        assert!(front.is_sorted_by_key(|(_, waiter)| waiter.since), "the front lane is out of order");
+        assert!(main.is_sorted_by_key(|(_, waiter)| waiter.since), "the main lane is out of order");
+        let waits = front.iter().chain(&main).map(|(index, waiter)| (waiter.until, *index));
+        let ends: BTreeSet<_> = waits.filter(|&(until, _)| until < Time::NEVER).collect();
+        assert!(self.queue.ends().eq(ends), "a wait without its timer, or a timer without its wait");
+    }
+
+    /// Never an idle slot beside a waiter that may use it.
+    fn check_work_is_conserved(&self) {
+        let idle: Vec<_> =
+            self.backends.iter().filter(|backend| backend.admits() && backend.idle() > 0).collect();
+        let may_use = |waiter: &Waiter<W>, backend: &Backend| {
+            let is_other_up = |other: &Backend| other.is_up() && !waiter.avoid.contains(&other.key);
+            !waiter.avoid.contains(&backend.key) || !self.backends.iter().any(is_other_up)
+        };
+        if !idle.is_empty() {
+            for (_, waiter) in self.queue.front().chain(self.queue.main().take(1)) {
+                let unused = idle.iter().find(|backend| may_use(waiter, backend));
+                assert!(unused.is_none(), "idle beside a waiter that may use it: {unused:?}");
+            }
+        }
+    }
+}

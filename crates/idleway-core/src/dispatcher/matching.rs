@@ -1,0 +1,146 @@
+//! Which waiter gets which idle slot.
+
+use super::Dispatcher;
+use crate::{
+    backend::BackendKey,
+    effects::Effects,
+    grant::{Grant, Kept},
+    health::Hysteresis,
+    slots::Purpose,
+    time::{Core, Time},
+};
+
+impl<C, W> Dispatcher<C, W> {
+    /// The backend with an idle slot that serves an ask best. Outside `avoid` first; inside it only where `avoid`
+    /// does not bind.
+    pub(super) fn pick(&mut self, near: Core, avoid: &[BackendKey]) -> Option<u32> {
+        if avoid.is_empty() {
+            return self.tournament.pick(near.class(), self.turn);
+        }
+        for at in avoid.iter().filter_map(|key| self.by_key.get(key)) {
+            self.tournament.set(*at, crate::pick::INELIGIBLE, 0);
+        }
+        let outside = self.tournament.pick(near.class(), self.turn);
+        for at in avoid.iter().filter_map(|key| self.by_key.get(key)) {
+            let backend = &self.backends[*at as usize];
+            self.tournament.set(*at, backend.share(), backend.shelf.mask());
+        }
+        match outside {
+            None if !self.binds(avoid) => self.tournament.pick(near.class(), self.turn),
+            _ => outside,
+        }
+    }
+
+    /// Whether some backend outside `avoid` is up and ready, busy or not.
+    pub(super) fn binds(&self, avoid: &[BackendKey]) -> bool {
+        let is_up = |key| self.by_key.get(key).is_some_and(|&at| self.backends[at as usize].is_up());
+        let inside =
+            avoid.iter().enumerate().filter(|&(i, key)| !avoid[..i].contains(key) && is_up(key)).count();
+        self.totals.up > inside as u64
+    }
+
+    /// Takes an idle slot of the backend `at` for one that has asked since `since`.
+    pub(super) fn grant_idle(&mut self, at: u32, near: Core, since: Time, now: Time) -> Grant<C> {
+        let backend = &mut self.backends[at as usize];
+        debug_assert!(backend.idle() > 0, "the limit holds: {backend:?}");
+        let purpose = purpose(&mut backend.health);
+        let (slot, kept) = self.slots.take((at, backend), purpose, near, now);
+        let grant = Grant { slot, backend: backend.key, kept, waited: now.since(since) };
+        self.turn = at + 1;
+        self.refresh(at);
+        grant
+    }
+
+    /// A taken slot has ended its life: it is given to the first waiter that may use it, or is idle and keeps the
+    /// connection, or, where fewer are ordered than are taken, is gone.
+    pub(super) fn free(&mut self, now: Time, index: u32, kept: Option<Kept<C>>, effects: &mut Effects<C, W>) {
+        let at = self.slots.slot(index).backend;
+        let is_surplus = self.backends[at as usize].taken() > self.backends[at as usize].limit;
+        let waiter = if is_surplus { None } else { self.first_waiter(at) };
+        let backend = &mut self.backends[at as usize];
+        if let Some((waiter, since)) = waiter {
+            let purpose = purpose(&mut backend.health);
+            let slot = self.slots.take_over(backend, index, purpose, now);
+            let grant = Grant { slot, backend: backend.key, kept, waited: now.since(since) };
+            effects.wakes.extend(self.queue.grant(waiter, grant));
+        } else if is_surplus || self.keep_idle.is_zero() {
+            self.slots.give_back(backend, index, None, now);
+            effects.closed.extend(kept.map(|kept| kept.connection));
+        } else {
+            self.slots.give_back(backend, index, kept, now);
+        }
+        self.refresh(at);
+        self.forget_if_over(at);
+    }
+
+    /// Grants idle slots to waiters after a change that may have made several slots, or several waiters, eligible.
+    pub(super) fn serve_line(&mut self, now: Time, effects: &mut Effects<C, W>) {
+        let mut next = self.queue.first_in_front();
+        while let Some(index) = next {
+            next = self.queue.behind(index);
+            self.serve(index, now, effects);
+        }
+        while let Some(index) = self.queue.first_in_main() {
+            if !self.serve(index, now, effects) {
+                break;
+            }
+        }
+    }
+
+    /// Sets what the tournament and the sum hold of a backend, after any change of it.
+    pub(super) fn refresh(&mut self, at: u32) {
+        let backend = &mut self.backends[at as usize];
+        let counts = backend.counts();
+        if counts != backend.counted {
+            self.totals -= std::mem::replace(&mut backend.counted, counts);
+            self.totals += counts;
+        }
+        self.tournament.set(at, backend.share(), backend.shelf.mask());
+    }
+
+    /// Changes a backend's health, and with it the ends of pauses; answers what `change` answers.
+    pub(super) fn change_health(&mut self, at: u32, change: impl FnOnce(&mut Hysteresis) -> bool) -> bool {
+        let health = &mut self.backends[at as usize].health;
+        let before = *health;
+        let turned = change(health);
+        let after = *health;
+        if before != after {
+            if let Some(end) = before.pause_end() {
+                self.pauses.remove(&(end, at));
+            }
+            self.pauses.extend(after.pause_end().map(|end| (end, at)));
+            self.refresh(at);
+        }
+        turned
+    }
+
+    /// Grants the waiter `index` an idle slot, if there is one that it may use.
+    fn serve(&mut self, index: u32, now: Time, effects: &mut Effects<C, W>) -> bool {
+        let Some(waiter) = self.queue.waiter(index) else {
+            return false;
+        };
+        let (near, since, avoid) = (waiter.near, waiter.since, waiter.avoid.clone());
+        let Some(at) = self.pick(near, &avoid) else {
+            return false;
+        };
+        let grant = self.grant_idle(at, near, since, now);
+        effects.wakes.extend(self.queue.grant(index, grant));
+        true
+    }
+
+    /// The first waiter that may use an idle slot of the backend `at`, and since when it waits.
+    fn first_waiter(&self, at: u32) -> Option<(u32, Time)> {
+        let backend = &self.backends[at as usize];
+        if !backend.admits() {
+            return None;
+        }
+        let first =
+            self.queue.first(|waiter| !waiter.avoid.contains(&backend.key) || !self.binds(&waiter.avoid));
+        first.and_then(|index| self.queue.waiter(index).map(|waiter| (index, waiter.since)))
+    }
+}
+
+/// What the next request is to a backend in this health.
+fn purpose(health: &mut Hysteresis) -> Purpose {
+    if health.admit() { Purpose::Trial } else { Purpose::Work }
+}

@@ -1,0 +1,343 @@
+//! The pure state machine that matches idle slots and waiters.
+//!
+//! It has no clock: `now` comes in with every call, and a `now` before one already seen counts as that one. It has
+//! no timer: [`Dispatcher::next_deadline`] says when [`Dispatcher::tick`] is due. It wakes nobody and closes
+//! nothing: that comes out as [`Effects`].
+//!
+//! *Choose and take are one act.* A slot that frees is given to the first waiter that may use it before that waiter
+//! is woken; so no idle slot stands beside a waiter that may use it, and no newcomer can overtake. How a wait ends
+//! (a grant, its time, leaving) is decided here and nowhere else, exactly once.
+
+mod invariants;
+mod matching;
+mod orders;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    ask::{Arrival, Ask, Collected, Reason, Refusal, Ticket},
+    backend::{Backend, BackendKey},
+    counts::Counts,
+    effects::Effects,
+    estimate::{self, Estimate},
+    grant::{Kept, Outcome, SlotId, Until},
+    pick::Tournament,
+    queue::{Queue, Standing},
+    slots::{Purpose, Slots, State},
+    spec::{HealthPolicy, PoolSpec},
+    time::Time,
+};
+
+/// So many things that are due are done in one `tick`, for it runs under a lock. What is left is due at once.
+const TICK_BUDGET: usize = 64;
+
+/// Matches the idle slots of a pool's backends and the waiters of its one line.
+///
+/// `C` is an opaque kept connection, `W` whatever wakes a waiter. Every verb costs O(log n) in the number of
+/// backends and waiters, and at most a look at each of the 64 waiters of the front lane; only `reconfigure`, and
+/// an order or observation that frees many slots at once, cost what they change.
+#[derive(Debug)]
+pub struct Dispatcher<C, W> {
+    /// The latest moment seen.
+    now: Time,
+    slots: Slots<C>,
+    backends: Vec<Backend>,
+    /// Entries of `backends` that stand for none.
+    forgotten: Vec<u32>,
+    by_key: BTreeMap<BackendKey, u32>,
+    tournament: Tournament,
+    /// Where the next search begins, so that equals serve in turn.
+    turn: u32,
+    queue: Queue<C, W>,
+    /// When the pauses of backends end.
+    pauses: BTreeSet<(Time, u32)>,
+    /// The sum over all backends.
+    totals: Counts,
+    estimate: Estimate,
+    keep_idle: Duration,
+    policy: HealthPolicy,
+    is_closing: bool,
+    #[cfg(debug_assertions)]
+    calls: u32,
+}
+
+/// The verbs of requests.
+impl<C, W> Dispatcher<C, W> {
+    /// A pool in which everything is idle and up.
+    #[must_use]
+    pub fn new(now: Time, spec: PoolSpec) -> Self {
+        let mut dispatcher = Self {
+            now,
+            slots: Slots::new(),
+            backends: Vec::new(),
+            forgotten: Vec::new(),
+            by_key: BTreeMap::new(),
+            tournament: Tournament::new(),
+            turn: 0,
+            queue: Queue::new(spec.queue_length),
+            pauses: BTreeSet::new(),
+            totals: Counts::default(),
+            estimate: Estimate::default(),
+            keep_idle: spec.keep_idle,
+            policy: spec.health,
+            is_closing: false,
+            #[cfg(debug_assertions)]
+            calls: 0,
+        };
+        let effects = dispatcher.reconfigure(now, spec);
+        debug_assert!(effects.is_none(), "nobody waits yet and no connection is kept");
+        drop(effects);
+        dispatcher
+    }
+
+    /// A request arrives: it gets a slot at once, or a place in the line, or a refusal.
+    ///
+    /// An ask that avoids a backend is a request already admitted: it is not refused for [`Reason::Draining`], and
+    /// it waits in a lane of its own before all others (64 places; none where the pool has no queue).
+    pub fn arrive(&mut self, now: Time, ask: Ask) -> Arrival<C> {
+        let now = self.advance(now);
+        let is_retry = !ask.avoid.is_empty();
+        let arrival = if self.is_closing && !is_retry {
+            Arrival::Refused(self.refusal(Reason::Draining))
+        } else if let Some(at) = self.pick(ask.near, &ask.avoid) {
+            Arrival::Granted(self.grant_idle(at, ask.near, now, now))
+        } else {
+            let would_wait = self.queue.is_open() && ask.until > now;
+            if self.totals.up == 0 && (self.totals.on_trial == 0 || !would_wait) {
+                Arrival::Refused(self.refusal(Reason::NoBackendUp))
+            } else if !would_wait {
+                Arrival::Refused(self.refusal(Reason::Busy))
+            } else if !self.queue.has_room(is_retry) {
+                Arrival::Refused(self.refusal(Reason::QueueFull))
+            } else {
+                Arrival::Queued(self.queue.join(ask, now))
+            }
+        };
+        self.check();
+        arrival
+    }
+
+    /// A waiter looks after its ticket. While it waits, `wake` gives what wakes it.
+    ///
+    /// The second part of the answer is a waker that is no longer needed, to be dropped outside any lock. A spent
+    /// ticket is a fault of the caller; it is answered like one whose wait is over.
+    pub fn collect(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        wake: impl FnOnce() -> W,
+    ) -> (Collected<C>, Option<W>) {
+        let now = self.advance(now);
+        let answer = match self.queue.look(ticket) {
+            Standing::Granted(grant) => (Collected::Granted(grant), None),
+            Standing::Over(refusal) => (Collected::Refused(refusal), None),
+            Standing::Waiting(index)
+                if self.queue.waiter(index).is_some_and(|waiter| waiter.until <= now) =>
+            {
+                let spent = self.queue.leave(index);
+                (Collected::Refused(self.refusal(Reason::WaitOver)), spent)
+            }
+            Standing::Waiting(index) => (Collected::Waiting, self.queue.store_wake(index, wake())),
+            Standing::Spent => {
+                debug_assert!(false, "a ticket is collected once: {ticket:?}");
+                (Collected::Refused(self.refusal(Reason::WaitOver)), None)
+            }
+        };
+        self.check();
+        answer
+    }
+
+    /// A waiter is gone. A slot that was granted to it, but not collected, goes to the next one.
+    pub fn leave(&mut self, now: Time, ticket: Ticket) -> Effects<C, W> {
+        let now = self.advance(now);
+        let mut effects = Effects::none();
+        match self.queue.look(ticket) {
+            Standing::Waiting(index) => effects.spent = self.queue.leave(index),
+            Standing::Granted(grant) => self.end(now, grant.slot, Outcome::Ignored, grant.kept, &mut effects),
+            Standing::Over(_) => {}
+            Standing::Spent => debug_assert!(false, "a ticket leaves once: {ticket:?}"),
+        }
+        self.check();
+        effects
+    }
+
+    /// The request was answered or its client left, but the backend has not finished: busy → lingering.
+    pub fn linger(&mut self, now: Time, slot: SlotId) {
+        self.advance(now);
+        if let Some(index) = self.at_work(slot) {
+            self.slots.set_state(&mut self.backends[slot.backend as usize], index, State::Lingering);
+            self.refresh(slot.backend);
+        }
+        self.check();
+    }
+
+    /// The backend itself has ended its work, or nothing was ever sent: the slot goes to the first waiter that may
+    /// use it, else it is idle and keeps the connection.
+    ///
+    /// The outcome teaches health. A slot that was taken to prove something is free after a success only; otherwise
+    /// it rests as before. A second release of the same grant does nothing (and is a fault: it fails in debug
+    /// builds).
+    pub fn release(
+        &mut self,
+        now: Time,
+        slot: SlotId,
+        outcome: Outcome,
+        kept: Option<Kept<C>>,
+    ) -> Effects<C, W> {
+        let now = self.advance(now);
+        let mut effects = Effects::none();
+        self.end(now, slot, outcome, kept, &mut effects);
+        self.check();
+        effects
+    }
+
+    /// The slot stays taken until a time comes or a probe proves that it is free.
+    pub fn rest(&mut self, now: Time, slot: SlotId, until: Until) -> Effects<C, W> {
+        let now = self.advance(now);
+        let mut effects = Effects::none();
+        if let Some(index) = self.at_work(slot) {
+            let is_trial = self.slots.slot(index).purpose == Purpose::Trial;
+            let backend = &mut self.backends[slot.backend as usize];
+            self.slots.set_state(backend, index, State::Resting(until));
+            if is_trial {
+                backend.health.trial_over();
+            }
+            self.refresh(slot.backend);
+            if is_trial {
+                self.serve_line(now, &mut effects);
+            }
+        }
+        self.check();
+        effects
+    }
+
+    /// The earliest moment at which [`Self::tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.next_due().map(|(time, _)| time)
+    }
+
+    /// Does what is due: ends waits, rests and pauses, closes connections kept too long. One call does a bounded
+    /// part; while [`Self::next_deadline`] is not in the future there is more.
+    pub fn tick(&mut self, now: Time) -> Effects<C, W> {
+        let now = self.advance(now);
+        let mut effects = Effects::none();
+        for _ in 0..TICK_BUDGET {
+            match self.next_due() {
+                Some((time, due)) if time <= now => self.meet(due, now, &mut effects),
+                _ => break,
+            }
+        }
+        self.check();
+        effects
+    }
+
+    /// How many slots are in which state, and how many wait. O(1).
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts { waiting: self.queue.waiting().into(), ..self.totals }
+    }
+}
+
+/// What is due next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    RestOver(u32),
+    PauseOver(u32),
+    KeptTooLong(u32),
+    WaitOver(u32),
+}
+
+/// The parts of the verbs.
+impl<C, W> Dispatcher<C, W> {
+    /// Time never runs backwards, whatever order the callers read their clocks in.
+    fn advance(&mut self, now: Time) -> Time {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// The entry of a slot at work. A stale id is a caller's fault that must not hurt others.
+    fn at_work(&self, slot: SlotId) -> Option<u32> {
+        let index = self.slots.at_work(slot);
+        debug_assert!(index.is_some(), "a grant ends once: {slot:?}");
+        index
+    }
+
+    fn end(
+        &mut self,
+        now: Time,
+        slot: SlotId,
+        outcome: Outcome,
+        kept: Option<Kept<C>>,
+        effects: &mut Effects<C, W>,
+    ) {
+        let Some(index) = self.at_work(slot) else {
+            effects.closed.extend(kept.map(|kept| kept.connection));
+            return;
+        };
+        let entry = self.slots.slot(index);
+        let purpose = entry.purpose;
+        let has_worked = outcome == Outcome::Success || entry.state == State::Lingering;
+        if has_worked && matches!(purpose, Purpose::Work | Purpose::Trial) {
+            self.estimate.learn(now.since(entry.since));
+        }
+        let turned =
+            self.change_health(slot.backend, |health| health.judge(now, outcome, purpose == Purpose::Trial));
+        if purpose == Purpose::Proof && outcome != Outcome::Success {
+            let backend = &mut self.backends[slot.backend as usize];
+            self.slots.set_state(backend, index, State::Resting(Until::Proof));
+            self.refresh(slot.backend);
+            effects.closed.extend(kept.map(|kept| kept.connection));
+        } else {
+            self.free(now, index, kept, effects);
+        }
+        if turned {
+            self.serve_line(now, effects);
+        }
+    }
+
+    fn next_due(&self) -> Option<(Time, Due)> {
+        let rest = self.slots.first_rest().map(|(time, index)| (time, Due::RestOver(index)));
+        let pause = self.pauses.first().map(|&(time, at)| (time, Due::PauseOver(at)));
+        let parked = self.slots.oldest_parked();
+        let kept = parked.map(|(since, index)| (since + self.keep_idle, Due::KeptTooLong(index)));
+        let wait = self.queue.first_end().map(|(time, index)| (time, Due::WaitOver(index)));
+        [rest, pause, kept, wait].into_iter().flatten().min()
+    }
+
+    fn meet(&mut self, due: Due, now: Time, effects: &mut Effects<C, W>) {
+        match due {
+            Due::RestOver(index) => self.free(now, index, None, effects),
+            Due::PauseOver(at) => {
+                self.change_health(at, |health| {
+                    health.end_pause();
+                    false
+                });
+                self.serve_line(now, effects);
+            }
+            Due::KeptTooLong(index) => {
+                let at = self.slots.slot(index).backend;
+                effects.closed.extend(self.slots.strip_at(&mut self.backends[at as usize], index));
+                self.refresh(at);
+            }
+            Due::WaitOver(index) => {
+                let refusal = self.refusal(Reason::WaitOver);
+                effects.wakes.extend(self.queue.refuse(index, refusal));
+            }
+        }
+    }
+
+    fn refusal(&self, reason: Reason) -> Refusal {
+        let retry_after = match reason {
+            Reason::NoBackendUp => {
+                let pause_end = self.pauses.first().map(|&(time, _)| time.since(self.now));
+                estimate::within_bounds(pause_end.unwrap_or(self.policy.pause_max))
+            }
+            _ => self.estimate.slot_in(self.queue.waiting().into(), self.totals.up_slots),
+        };
+        Refusal { reason, retry_after }
+    }
+}

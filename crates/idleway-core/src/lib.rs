@@ -1,0 +1,50 @@
+//! Slots and the line of a pool, as a pure state machine: which idle slot serves which waiter.
+//!
+//! What this crate does **not** do: it opens no socket, reads no clock, starts no task, keeps no timer and rolls
+//! no dice. Time comes in as an argument, a kept connection is an opaque `C`, and whatever wakes a waiter is an
+//! opaque `W`. What has to happen outside (waking, closing) comes back as [`Effects`] and is executed by the
+//! caller after its lock is released.
+//!
+//! A newcomer reads in this order:
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `ask` | what a request asks for, and what it is told: granted, queued, refused |
+//! | `grant` | the granted slot, and the three ways it is given back |
+//! | `spec` | what a pool is made of; what `reconfigure` takes |
+//! | `dispatcher/` | the state machine: the verbs of requests, of the control plane, the matching, the invariants |
+//! | `pool`, `permit` | the mutex around it and the `acquire` future; the owned proof of holding a slot |
+//! | `backend`, `health`, `slots` | one backend, its up and down, the entries of slots in use or with a kept connection |
+//! | `pick`, `queue`, `estimate` | which idle slot; the line; how long until one frees |
+//! | `counts`, `time`, `effects`, `line` | slots by state; nanoseconds; what to do outside; an intrusive list |
+//! | `sync` | the mutex: std here, loom's in `idleway-core-loom` |
+
+pub mod ask;
+pub mod backend;
+pub mod counts;
+pub mod dispatcher;
+pub mod effects;
+mod estimate;
+pub mod grant;
+pub mod health;
+mod line;
+pub mod permit;
+mod pick;
+pub mod pool;
+mod queue;
+mod slots;
+pub mod spec;
+mod sync;
+pub mod time;
+
+pub use ask::{Arrival, Ask, Collected, Reason, Refusal, Ticket};
+pub use backend::{BackendKey, BackendView, Mode};
+pub use counts::Counts;
+pub use dispatcher::Dispatcher;
+pub use effects::{Effects, Few};
+pub use grant::{Grant, Kept, Outcome, SlotId, Until};
+pub use health::Health;
+pub use permit::Permit;
+pub use pool::{Acquire, Deadline, Pool};
+pub use spec::{BackendSpec, HealthPolicy, PoolSpec};
+pub use time::{Core, Time};

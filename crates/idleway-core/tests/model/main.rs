@@ -1,0 +1,344 @@
+//! Random calls against a naive model of the same promises.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod naive;
+mod site;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use idleway_core::{
+    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, Health, HealthPolicy,
+    Kept, Mode, Outcome, PoolSpec, Reason, SlotId, Ticket, Time, Until,
+};
+use naive::{Choice, Connection, Expected, Naive, Name, Standing};
+use proptest::prelude::*;
+
+/// All durations are multiples of this, and call number `n` happens `n` nanoseconds after such a multiple: so no two
+/// things of one kind are due at the same moment, and the model needs no rule for that.
+const UNIT: u64 = 4096;
+const KEYS: u64 = 4;
+
+#[derive(Clone, Debug)]
+enum Call {
+    Arrive { near: u16, avoid: Vec<BackendKey>, wait: Option<u64>, looks: bool },
+    Look(usize),
+    Leave(usize),
+    Linger(usize),
+    Release { which: usize, outcome: Outcome, keeps: bool },
+    Rest { which: usize, time: Option<u64> },
+    Pass { units: u64, ticks: bool },
+    Reconfigure(PoolSpec),
+    Observe(BackendKey, Health),
+    SetMode(BackendKey, Mode),
+    Probe(BackendKey),
+    Close,
+}
+
+fn key() -> impl Strategy<Value = BackendKey> {
+    (0..KEYS).prop_map(BackendKey)
+}
+
+fn pool() -> impl Strategy<Value = PoolSpec> {
+    let backends = prop::collection::btree_map(key(), 0_u32..4, 0..=4);
+    let health = (1_u32..3, 1_u64..4).prop_map(|(fall, pause)| HealthPolicy {
+        fall,
+        pause: Duration::from_nanos(pause * UNIT),
+        pause_max: Duration::from_nanos(6 * UNIT),
+    });
+    (backends, 0_usize..5, 0_u64..6, health).prop_map(|(backends, queue_length, keep_idle, health)| {
+        PoolSpec {
+            backends: backends.into_iter().map(|(key, slots)| BackendSpec { key, slots }).collect(),
+            queue_length,
+            keep_idle: Duration::from_nanos(keep_idle * UNIT),
+            health,
+        }
+    })
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let outcome =
+        prop_oneof![5 => Just(Outcome::Success), 2 => Just(Outcome::Failure), 2 => Just(Outcome::Ignored)];
+    let avoid = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(key(), 1..3)];
+    // Core 64 is of the class of core 0.
+    let near = prop::sample::select(vec![0_u16, 1, 2, 64]);
+    let wait = prop_oneof![Just(None), (0_u64..12).prop_map(Some)];
+    let mode = prop::sample::select(vec![Mode::Ready, Mode::Ready, Mode::Drain, Mode::Maintenance]);
+    let health = prop::sample::select(vec![Health::Up, Health::Up, Health::Down]);
+    let which = any::<usize>();
+    prop_oneof![
+        200 => (near, avoid, wait, any::<bool>())
+            .prop_map(|(near, avoid, wait, looks)| Call::Arrive { near, avoid, wait, looks }),
+        40 => which.prop_map(Call::Look),
+        30 => which.prop_map(Call::Leave),
+        20 => which.prop_map(Call::Linger),
+        140 => (which, outcome, any::<bool>())
+            .prop_map(|(which, outcome, keeps)| Call::Release { which, outcome, keeps }),
+        30 => (which, prop::option::of(0_u64..5)).prop_map(|(which, time)| Call::Rest { which, time }),
+        70 => (0_u64..4, any::<bool>()).prop_map(|(units, ticks)| Call::Pass { units, ticks }),
+        20 => pool().prop_map(Call::Reconfigure),
+        20 => (key(), health).prop_map(|(key, health)| Call::Observe(key, health)),
+        20 => (key(), mode).prop_map(|(key, mode)| Call::SetMode(key, mode)),
+        30 => key().prop_map(Call::Probe),
+        1 => Just(Call::Close),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_dispatcher_does_what_the_model_says(spec in pool(), calls in prop::collection::vec(call(), 1..150)) {
+        let mut test = Test::new(spec);
+        for (number, call) in (1..).zip(calls) {
+            test.pass(number);
+            test.call(call);
+        }
+    }
+}
+
+/// The dispatcher and its model, side by side.
+struct Test {
+    real: Real,
+    naive: Naive,
+    units: u64,
+    names: Name,
+    connections: Connection,
+}
+
+/// The dispatcher, with what its callers hold.
+struct Real {
+    dispatcher: Dispatcher<Connection, Name>,
+    tickets: BTreeMap<Name, Ticket>,
+    at_work: BTreeMap<Name, SlotId>,
+    /// What rests, by the index of its slot: a probe may take it over.
+    resting: BTreeMap<u32, Name>,
+}
+
+impl Real {
+    /// Looks after the ticket of one that the model says is granted.
+    fn collect(&mut self, now: Time, name: Name) -> Choice {
+        let ticket = self.tickets.remove(&name).expect("it waits");
+        match self.dispatcher.collect(now, ticket, || name) {
+            (Collected::Granted(grant), None) => self.hold(name, grant),
+            other => panic!("{name} has a right to a slot: {other:?}"),
+        }
+    }
+
+    fn hold(&mut self, name: Name, grant: Grant<Connection>) -> Choice {
+        self.at_work.insert(name, grant.slot);
+        (grant.backend, grant.kept.map(|kept| kept.connection))
+    }
+}
+
+impl Test {
+    fn new(spec: PoolSpec) -> Self {
+        let dispatcher = Dispatcher::new(Time::ZERO, spec.clone());
+        let (tickets, at_work, resting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let real = Real { dispatcher, tickets, at_work, resting };
+        Self { real, naive: Naive::new(Time::ZERO, spec), units: 0, names: 0, connections: 0 }
+    }
+
+    fn pass(&mut self, number: u64) {
+        self.naive.now = Time::from_nanos(self.units * UNIT + number);
+    }
+
+    fn call(&mut self, call: Call) {
+        let now = self.naive.now;
+        match call {
+            Call::Arrive { near, avoid, wait, looks } => {
+                let until = wait.map_or(Time::NEVER, |units| now + Duration::from_nanos(units * UNIT));
+                let mut ask = Ask::new(Core(near), until);
+                ask.avoid = avoid;
+                self.arrive(&ask, looks);
+            }
+            Call::Look(which) => {
+                if let Some(name) = pick(&self.real.tickets, which) {
+                    self.look(name);
+                }
+            }
+            Call::Leave(which) => {
+                if let Some(name) = pick(&self.real.tickets, which) {
+                    let mut effects =
+                        self.real.dispatcher.leave(now, self.real.tickets.remove(&name).unwrap());
+                    let spent = self.naive.leave(name).then_some(name);
+                    assert_eq!(effects.spent.take(), spent);
+                    self.compare(effects);
+                }
+            }
+            Call::Linger(which) => {
+                if let Some(name) = pick(&self.real.at_work, which) {
+                    self.real.dispatcher.linger(now, self.real.at_work[&name]);
+                    self.naive.linger(name);
+                }
+            }
+            Call::Release { which, outcome, keeps } => {
+                if let Some(name) = pick(&self.real.at_work, which) {
+                    self.release(name, outcome, keeps);
+                }
+            }
+            Call::Rest { which, time } => {
+                if let Some(name) = pick(&self.real.at_work, which) {
+                    let until = time
+                        .map_or(Until::Proof, |units| Until::Time(now + Duration::from_nanos(units * UNIT)));
+                    let slot = self.real.at_work.remove(&name).unwrap();
+                    self.real.resting.insert(slot.index, name);
+                    let effects = self.real.dispatcher.rest(now, slot, until);
+                    self.naive.rest(name, until, &mut |name| self.real.collect(now, name));
+                    self.compare(effects);
+                }
+            }
+            Call::Pass { units, ticks } => {
+                self.units += units;
+                if ticks {
+                    self.tick();
+                }
+            }
+            _ => self.order(call),
+        }
+        self.naive.assert_counts(self.real.dispatcher.counts());
+        assert_eq!(self.real.dispatcher.next_deadline(), self.naive.next_deadline());
+    }
+
+    fn order(&mut self, call: Call) {
+        let now = self.naive.now;
+        let effects = match call {
+            Call::Reconfigure(spec) => {
+                let effects = self.real.dispatcher.reconfigure(now, spec.clone());
+                let (wakes, closed) = split(effects);
+                self.naive.reconfigure(spec, &closed, &mut |name| self.real.collect(now, name));
+                self.compare_lists(&wakes, closed);
+                return;
+            }
+            Call::Observe(key, health) => {
+                let effects = self.real.dispatcher.observe(now, key, health);
+                self.naive.observe(key, health, &mut |name| self.real.collect(now, name));
+                effects
+            }
+            Call::SetMode(key, mode) => {
+                let effects = self.real.dispatcher.set_mode(now, key, mode);
+                self.naive.set_mode(key, mode, &mut |name| self.real.collect(now, name));
+                effects
+            }
+            Call::Probe(key) => {
+                let name = self.name();
+                let grant = self.real.dispatcher.take_for_probe(now, key);
+                let probed =
+                    grant.as_ref().and_then(|grant| self.real.resting.get(&grant.slot.index).copied());
+                let kept = grant.as_ref().and_then(|grant| grant.kept.as_ref()).map(|kept| kept.connection);
+                assert_eq!(self.naive.probe(key, name, probed, kept), grant.is_some());
+                grant.map(|grant| self.real.hold(name, grant));
+                Effects::none()
+            }
+            Call::Close => {
+                self.naive.close();
+                self.real.dispatcher.close(now)
+            }
+            _ => unreachable!("a verb of requests"),
+        };
+        self.compare(effects);
+    }
+
+    fn arrive(&mut self, ask: &Ask, looks: bool) {
+        let (now, name) = (self.naive.now, self.name());
+        let (answer, choice) = match self.real.dispatcher.arrive(now, ask.clone()) {
+            Arrival::Granted(grant) => (Expected::Granted, Some(self.real.hold(name, grant))),
+            Arrival::Refused(refusal) => {
+                assert!((1..=60).contains(&refusal.retry_after.as_secs()));
+                (Expected::Refused(refusal.reason), None)
+            }
+            Arrival::Queued(ticket) => {
+                self.real.tickets.insert(name, ticket);
+                (Expected::Queued, None)
+            }
+        };
+        let expected = self.naive.arrive(name, ask, &mut |_| choice.expect("a slot is idle and may be used"));
+        assert_eq!(answer, expected);
+        if looks && answer == Expected::Queued {
+            self.look(name);
+        }
+    }
+
+    fn look(&mut self, name: Name) {
+        let now = self.naive.now;
+        let ticket = self.real.tickets.remove(&name).unwrap();
+        let (collected, _) = self.real.dispatcher.collect(now, ticket, || name);
+        let standing = match collected {
+            Collected::Granted(grant) => Standing::Granted(self.real.hold(name, grant)),
+            Collected::Refused(refusal) => {
+                assert_eq!(refusal.reason, Reason::WaitOver);
+                Standing::Over
+            }
+            Collected::Waiting => {
+                self.real.tickets.insert(name, ticket);
+                Standing::Waiting
+            }
+        };
+        assert_eq!(standing, self.naive.look(name));
+    }
+
+    fn release(&mut self, name: Name, outcome: Outcome, keeps: bool) {
+        let now = self.naive.now;
+        self.connections += 1;
+        let connection = self.connections;
+        let kept = || {
+            let core = core_of(connection);
+            keeps.then_some(Kept { connection, core })
+        };
+        let slot = self.real.at_work.remove(&name).unwrap();
+        // A proof that fails puts this name to rest.
+        self.real.resting.insert(slot.index, name);
+        let effects = self.real.dispatcher.release(now, slot, outcome, kept());
+        self.naive.release(name, outcome, kept().as_ref(), &mut |name| self.real.collect(now, name));
+        self.compare(effects);
+    }
+
+    fn tick(&mut self) {
+        let now = self.naive.now;
+        let (mut wakes, mut closed) = (Vec::new(), Vec::new());
+        loop {
+            let (more_wakes, more_closed) = split(self.real.dispatcher.tick(now));
+            wakes.extend(more_wakes);
+            closed.extend(more_closed);
+            if self.real.dispatcher.next_deadline().is_none_or(|due| due > now) {
+                break;
+            }
+        }
+        self.naive.tick(&mut |name| self.real.collect(now, name));
+        self.compare_lists(&wakes, closed);
+    }
+
+    fn name(&mut self) -> Name {
+        self.names += 1;
+        self.names
+    }
+
+    fn compare(&mut self, effects: Effects<Connection, Name>) {
+        let (wakes, closed) = split(effects);
+        self.compare_lists(&wakes, closed);
+    }
+
+    /// Who is woken, in order, and what is closed.
+    fn compare_lists(&mut self, wakes: &[Name], mut closed: Vec<Connection>) {
+        assert_eq!(wakes, std::mem::take(&mut self.naive.woken));
+        let mut expected = std::mem::take(&mut self.naive.closed);
+        closed.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(closed, expected);
+    }
+}
+
+/// A connection stays on the core where it was made.
+fn core_of(connection: Connection) -> Core {
+    Core(u16::try_from(connection % 3).unwrap())
+}
+
+fn split(effects: Effects<Connection, Name>) -> (Vec<Name>, Vec<Connection>) {
+    assert!(effects.spent.is_none());
+    (effects.wakes.into_iter().collect(), effects.closed.into_iter().collect())
+}
+
+/// One of those in the map, by a random number.
+fn pick<T>(among: &BTreeMap<Name, T>, which: usize) -> Option<Name> {
+    among.keys().nth(which % among.len().max(1)).copied()
+}

@@ -1,0 +1,432 @@
+//! A day at the gateway, for some hundred seeds: clients come, wait, lose patience and leave; backends crash, hang and
+//! come back; permits are dropped in mid-work; slots and backends are added and taken away.
+//!
+//! `IDLEWAY_SEED=n` replays one seed, `IDLEWAY_SEEDS=n` runs so many. A failing seed is printed.
+
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
+    env,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::Duration,
+};
+
+use idleway_core::{
+    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Kept,
+    Mode, Outcome, PoolSpec, SlotId, Ticket, Time, Until,
+};
+
+const CLIENTS: usize = 250;
+const BACKENDS: u64 = 5;
+
+#[test]
+fn the_promises_hold_whatever_happens() {
+    let number = |name| env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
+    let seeds = match number("IDLEWAY_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("IDLEWAY_SEEDS").unwrap_or(200),
+    };
+    let mut served = 0;
+    for seed in seeds.clone() {
+        served += catch_unwind(AssertUnwindSafe(|| World::new(seed).run())).unwrap_or_else(|panic| {
+            println!("IDLEWAY_SEED={seed} replays this");
+            resume_unwind(panic)
+        });
+    }
+    let clients = CLIENTS * seeds.count();
+    assert!(served > clients / 4, "a simulation that serves {served} of {clients} shows little");
+}
+
+type Name = usize;
+/// A connection knows where it leads to.
+type Connection = BackendKey;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Arrives(Name),
+    /// The client closes its connection, wherever its request is.
+    Leaves(Name),
+    /// The gateway's patience with the backend ends.
+    TimesOut(Name),
+    /// The task that holds the permit is cancelled.
+    Dropped(Name),
+    /// The backend ends its work.
+    Ends(Name),
+    Crashes(BackendKey),
+    Returns(BackendKey),
+    Probes(BackendKey),
+    Reconfigures,
+    Orders(BackendKey),
+    Ticks,
+}
+
+/// What becomes of a client.
+#[derive(Debug, Default)]
+struct Client {
+    avoid: Vec<BackendKey>,
+    ticket: Option<Ticket>,
+    /// The slot that the gateway holds for it.
+    slot: Option<SlotId>,
+    /// The backend that works for it: longer than the gateway holds the slot, where a permit was dropped.
+    works: Option<BackendKey>,
+    /// How often it was answered or gone; must end at one.
+    ends: u32,
+}
+
+struct World {
+    random: Random,
+    now: Time,
+    events: BinaryHeap<Reverse<(Time, usize, Event)>>,
+    scheduled: usize,
+    dispatcher: Dispatcher<Connection, Name>,
+    clients: Vec<Client>,
+    /// Those in the main lane, in the order of their arrival.
+    line: BTreeSet<(Time, Name)>,
+    arrived: BTreeMap<Name, Time>,
+    woken: VecDeque<Name>,
+    /// Slots that rest without proof, and whose work is the doubt.
+    doubts: BTreeMap<u32, Name>,
+    limits: BTreeMap<BackendKey, u32>,
+    crashed: BTreeSet<BackendKey>,
+    /// When the driver means to wake up.
+    driver: Option<Time>,
+    served: usize,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let spec = spec(&mut random);
+        let limits = limits(&spec);
+        let mut world = Self {
+            random,
+            now: Time::ZERO,
+            events: BinaryHeap::new(),
+            scheduled: 0,
+            dispatcher: Dispatcher::new(Time::ZERO, spec),
+            clients: (0..CLIENTS).map(|_| Client::default()).collect(),
+            line: BTreeSet::new(),
+            arrived: BTreeMap::new(),
+            woken: VecDeque::new(),
+            doubts: BTreeMap::new(),
+            limits,
+            crashed: BTreeSet::new(),
+            driver: None,
+            served: 0,
+        };
+        for name in 0..CLIENTS {
+            world.within(5_000, Event::Arrives(name));
+        }
+        for key in (0..BACKENDS).map(BackendKey) {
+            for event in [Event::Crashes(key), Event::Orders(key), Event::Orders(key)] {
+                world.within(5_000, event);
+            }
+            world.within(200, Event::Probes(key));
+        }
+        (0..6).for_each(|_| world.within(5_000, Event::Reconfigures));
+        world
+    }
+
+    /// Runs until nothing more happens; answers how many were served.
+    fn run(mut self) -> usize {
+        while let Some(Reverse((time, _, event))) = self.events.pop() {
+            self.now = time;
+            self.happen(event);
+            while let Some(name) = self.woken.pop_front() {
+                self.look(name);
+            }
+            self.drive();
+        }
+        self.dispatcher.check_invariants();
+        for (name, client) in self.clients.iter().enumerate() {
+            assert_eq!(client.ends, 1, "client {name} ended so many times");
+            assert!(client.slot.is_none() && client.works.is_none() && client.ticket.is_none());
+        }
+        let counts = self.dispatcher.counts();
+        assert_eq!(
+            (counts.idle, counts.waiting, counts.kept),
+            (counts.slots, 0, 0),
+            "all is quiet: {counts:?}"
+        );
+        self.served
+    }
+
+    /// The driver sleeps until the next deadline, and is late by a little.
+    fn drive(&mut self) {
+        let Some(due) = self.dispatcher.next_deadline() else {
+            return;
+        };
+        let wakes = due.max(self.now) + Duration::from_micros(self.random.below(300));
+        if self.driver.is_none_or(|planned| wakes < planned) {
+            self.driver = Some(wakes);
+            self.at(wakes, Event::Ticks);
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrives(name) => self.ask(name),
+            Event::Leaves(name) => self.leave(name),
+            Event::TimesOut(name) => {
+                if let Some(slot) = self.clients[name].slot.filter(|_| self.clients[name].ends == 0) {
+                    self.clients[name].ends += 1;
+                    self.dispatcher.linger(self.now, slot);
+                }
+            }
+            Event::Dropped(name) => {
+                if let Some(slot) = self.clients[name].slot.take() {
+                    self.clients[name].ends = 1;
+                    self.doubts.insert(slot.index, name);
+                    let effects = self.dispatcher.rest(self.now, slot, Until::Proof);
+                    self.carry_out(effects);
+                }
+            }
+            Event::Ends(name) => self.end(name, Outcome::Success),
+            Event::Crashes(key) => {
+                self.crashed.insert(key);
+                for name in 0..CLIENTS {
+                    if self.clients[name].works == Some(key) {
+                        self.end(name, Outcome::Ignored);
+                    }
+                }
+                self.within(800, Event::Returns(key));
+            }
+            Event::Returns(key) => _ = self.crashed.remove(&key),
+            Event::Probes(key) => self.probe(key),
+            Event::Reconfigures => {
+                let spec = spec(&mut self.random);
+                self.limits = limits(&spec);
+                let effects = self.dispatcher.reconfigure(self.now, spec);
+                self.carry_out(effects);
+            }
+            Event::Orders(key) => {
+                let mode = self.random.one_of(&[Mode::Drain, Mode::Ready, Mode::Maintenance]);
+                let effects = self.dispatcher.set_mode(self.now, key, mode);
+                self.carry_out(effects);
+                if mode != Mode::Ready {
+                    self.within(1_000, Event::Orders(key));
+                }
+            }
+            Event::Ticks => {
+                self.driver = None;
+                let effects = self.dispatcher.tick(self.now);
+                self.carry_out(effects);
+            }
+        }
+    }
+
+    /// A request asks for a slot, the first time or for another attempt.
+    fn ask(&mut self, name: Name) {
+        let until = self.now + Duration::from_millis(self.random.below(1_500));
+        let mut ask = Ask::new(Core(u16::try_from(self.random.below(3)).unwrap()), until);
+        ask.avoid.clone_from(&self.clients[name].avoid);
+        let is_retry = !ask.avoid.is_empty();
+        let others_wait = self.line.iter().any(|(_, name)| !self.woken.contains(name));
+        match self.dispatcher.arrive(self.now, ask) {
+            Arrival::Granted(grant) => {
+                assert!(is_retry || !others_wait, "a newcomer overtakes {:?}", self.line);
+                self.work(name, grant);
+            }
+            Arrival::Refused(_) => self.clients[name].ends += 1,
+            Arrival::Queued(ticket) => {
+                self.clients[name].ticket = Some(ticket);
+                if !is_retry {
+                    self.line.insert((self.now, name));
+                    self.arrived.insert(name, self.now);
+                }
+                if self.random.one_in(4) {
+                    self.within(1_000, Event::Leaves(name));
+                }
+                self.look(name);
+            }
+        }
+    }
+
+    /// One that stands in line looks whether its wait has ended.
+    fn look(&mut self, name: Name) {
+        let Some(ticket) = self.clients[name].ticket.take() else {
+            return;
+        };
+        let (collected, spent) = self.dispatcher.collect(self.now, ticket, || name);
+        assert!(spent.is_none_or(|spent| spent == name));
+        match collected {
+            Collected::Granted(grant) => {
+                let first = self.line.first().copied();
+                let place = self.step_out(name);
+                assert!(
+                    place.is_none() || place == first,
+                    "first come, first served: {first:?}, not {place:?}"
+                );
+                self.work(name, grant);
+            }
+            Collected::Refused(_) => {
+                self.step_out(name);
+                self.clients[name].ends += 1;
+            }
+            Collected::Waiting => self.clients[name].ticket = Some(ticket),
+        }
+    }
+
+    /// A slot is granted: the request goes to the backend.
+    fn work(&mut self, name: Name, grant: Grant<Connection>) {
+        let key = grant.backend;
+        assert!(grant.kept.is_none_or(|kept| kept.connection == key), "a connection of another backend");
+        self.clients[name].slot = Some(grant.slot);
+        if self.crashed.contains(&key) {
+            self.clients[name].avoid.push(key);
+            let effects = self.give_back(name, Outcome::Failure, None);
+            self.carry_out(effects);
+            if self.clients[name].avoid.len() < 3 {
+                self.ask(name);
+            } else {
+                self.clients[name].ends += 1;
+            }
+            return;
+        }
+        let at_work = self.clients.iter().filter(|client| client.works == Some(key)).count();
+        let limit = self.limits.get(&key).copied().unwrap_or(0) as usize;
+        assert!(at_work < limit, "{key:?} has {at_work} of {limit} at work and gets one more");
+        self.clients[name].works = Some(key);
+        self.within(300, Event::Ends(name));
+        match self.random.below(12) {
+            0 => self.within(300, Event::TimesOut(name)),
+            1 => self.within(300, Event::Leaves(name)),
+            2 => self.within(300, Event::Dropped(name)),
+            _ => {}
+        }
+    }
+
+    /// The client is gone.
+    fn leave(&mut self, name: Name) {
+        if self.clients[name].ends > 0 {
+            return;
+        }
+        self.clients[name].ends += 1;
+        if let Some(slot) = self.clients[name].slot {
+            self.dispatcher.linger(self.now, slot);
+        } else if let Some(ticket) = self.clients[name].ticket.take() {
+            self.step_out(name);
+            let effects = self.dispatcher.leave(self.now, ticket);
+            self.carry_out(effects);
+        }
+    }
+
+    /// The backend ends its work, or dies.
+    fn end(&mut self, name: Name, outcome: Outcome) {
+        let Some(key) = self.clients[name].works.take() else {
+            return;
+        };
+        if self.clients[name].slot.is_some() {
+            if self.clients[name].ends == 0 {
+                self.clients[name].ends += 1;
+                self.served += usize::from(outcome == Outcome::Success);
+            }
+            let core = Core(u16::try_from(self.random.below(3)).unwrap());
+            let keeps = outcome == Outcome::Success && self.random.one_in(2);
+            let effects = self.give_back(name, outcome, keeps.then_some(Kept { connection: key, core }));
+            self.carry_out(effects);
+        }
+    }
+
+    fn give_back(
+        &mut self,
+        name: Name,
+        outcome: Outcome,
+        kept: Option<Kept<Connection>>,
+    ) -> Effects<Connection, Name> {
+        let slot = self.clients[name].slot.take().expect("it holds a slot");
+        self.dispatcher.release(self.now, slot, outcome, kept)
+    }
+
+    /// A probe succeeds where the backend lives and has ended the work that is in doubt.
+    fn probe(&mut self, key: BackendKey) {
+        if let Some(grant) = self.dispatcher.take_for_probe(self.now, key) {
+            let doubt = self.doubts.get(&grant.slot.index).copied();
+            let is_at_work = doubt.is_some_and(|name| self.clients[name].works.is_some());
+            let is_up = !is_at_work && !self.crashed.contains(&key);
+            if is_up {
+                self.doubts.remove(&grant.slot.index);
+            }
+            let outcome = if is_up { Outcome::Success } else { Outcome::Failure };
+            let effects = self.dispatcher.release(self.now, grant.slot, outcome, None);
+            self.carry_out(effects);
+        }
+        // Probes go on while anything else does, and until every doubt is settled.
+        if self.events.len() > usize::try_from(BACKENDS).unwrap() || !self.doubts.is_empty() {
+            self.within(200, Event::Probes(key));
+        }
+    }
+
+    /// The woken look in the order in which they were woken.
+    fn carry_out(&mut self, effects: Effects<Connection, Name>) {
+        self.woken.extend(effects.wakes);
+    }
+
+    /// Takes one out of the main lane; answers where it stood.
+    fn step_out(&mut self, name: Name) -> Option<(Time, Name)> {
+        let place = (self.arrived.remove(&name)?, name);
+        self.line.remove(&place);
+        Some(place)
+    }
+
+    fn within(&mut self, millis: u64, event: Event) {
+        let time = self.now + Duration::from_micros(self.random.below(millis * 1_000));
+        self.at(time, event);
+    }
+
+    fn at(&mut self, time: Time, event: Event) {
+        self.scheduled += 1;
+        self.events.push(Reverse((time, self.scheduled, event)));
+    }
+}
+
+fn spec(random: &mut Random) -> PoolSpec {
+    let mut backends = Vec::new();
+    for key in (0..BACKENDS).map(BackendKey) {
+        if !random.one_in(5) {
+            let slots = u32::try_from(random.below(4)).unwrap();
+            backends.push(BackendSpec { key, slots });
+        }
+    }
+    PoolSpec {
+        backends,
+        queue_length: usize::try_from(random.below(30)).unwrap(),
+        keep_idle: Duration::from_millis(random.below(400)),
+        health: HealthPolicy {
+            fall: u32::try_from(random.below(3)).unwrap(),
+            pause: Duration::from_millis(50),
+            pause_max: Duration::from_millis(400),
+        },
+    }
+}
+
+fn limits(spec: &PoolSpec) -> BTreeMap<BackendKey, u32> {
+    spec.backends.iter().map(|backend| (backend.key, backend.slots)).collect()
+}
+
+/// SplitMix64: the same numbers for the same seed, everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    fn one_in(&mut self, many: u64) -> bool {
+        self.below(many) == 0
+    }
+
+    fn one_of<T: Copy>(&mut self, among: &[T]) -> T {
+        among[usize::try_from(self.below(among.len() as u64)).unwrap()]
+    }
+}

@@ -1,0 +1,24 @@
+//! The readers against other readers: one message in all pieces, a naive reader, Python's h11, and a corpus of
+//! hostile messages.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `message` | what a reader made of some bytes, the same for every reader |
+//! | `ours` | this crate's readers, fed in pieces |
+//! | `reference` | a naive reader, byte by byte |
+//! | `generate` | messages, mostly right, then spoilt |
+//! | `corpus` | named messages and what becomes of them: `tests/corpus/*.txt` |
+//! | `properties` | the comparisons of ours with itself and with the reference |
+//! | `h11` | the comparison with h11 |
+//! | `meaning` | what heads say beyond what other readers show |
+//! | `round_trip` | what is written is read again |
+
+mod corpus;
+mod generate;
+mod h11;
+mod meaning;
+mod message;
+mod ours;
+mod properties;
+mod reference;
+mod round_trip;
