@@ -1,0 +1,145 @@
+//! Measures Idleway against Debian's HAProxy and nginx, in the same interleaved rounds, on this machine.
+//!
+//! ```text
+//! cpu busy memory   the three measures: what is sampled from one peer in one round
+//! rounds            the interleaving: every peer in every round, in rotating order
+//! peer conf         a proxy as a child process, and the configuration it is given
+//! backend load wire our own backends and clients, and the messages they exchange
+//! usage             what the kernel says of a process: CPU time and memory
+//! relay             the floor: a proxy that understands nothing
+//! report            tables, JSON and Markdown
+//! ```
+//!
+//! Nothing here asserts a timing: a figure is for people to judge.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the face of a command")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::peer::Program;
+use crate::report::Report;
+use crate::rounds::Rounds;
+
+mod backend;
+mod busy;
+mod conf;
+mod cpu;
+mod load;
+mod memory;
+mod peer;
+mod relay;
+mod report;
+mod rounds;
+mod usage;
+mod wire;
+
+/// Measure Idleway against HAProxy and nginx, side by side on this machine.
+#[derive(Parser)]
+#[command(name = "idleway-bench-compare", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// All three measures.
+    All,
+    /// CPU time for each proxied request with a small answer.
+    Cpu,
+    /// The share of the time that one-slot backends work under more clients than slots.
+    Busy,
+    /// Memory for each idle client connection.
+    Memory,
+    /// (inside) The bare TCP relay that the cpu measure uses as its floor.
+    #[command(hide = true)]
+    Relay { listen: SocketAddr, backend: SocketAddr },
+    /// (inside) Become PROGRAM, and end when the benchmark ends.
+    #[command(hide = true)]
+    Follow {
+        program: PathBuf,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct Options {
+    /// Rounds; in each of them every peer has its turn.
+    #[arg(long, default_value_t = 5, global = true, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Seconds that one peer is measured for in one round (cpu and busy).
+    #[arg(long, default_value_t = 3, global = true, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Idle connections that the memory measure holds open.
+    #[arg(long, default_value_t = 5000, global = true, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    connections: u32,
+    /// The idleway binary; without it, the release binary is built and used.
+    #[arg(long, global = true, value_name = "PATH")]
+    idleway: Option<PathBuf>,
+    /// Leave a peer out; may be given several times.
+    #[arg(long, global = true, value_name = "PEER")]
+    without: Vec<peer::Kind>,
+    /// The folder that the JSON and the Markdown are written to.
+    #[arg(long, default_value = "bench/results", global = true, value_name = "DIR")]
+    out: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Relay { listen, backend } => relay::run(listen, backend),
+        Command::Follow { program, arguments } => peer::follow(&program, &arguments),
+        Command::All => compare(&cli.options, &[cpu::measure, busy::measure, memory::measure]),
+        Command::Cpu => compare(&cli.options, &[cpu::measure]),
+        Command::Busy => compare(&cli.options, &[busy::measure]),
+        Command::Memory => compare(&cli.options, &[memory::measure]),
+    }
+}
+
+/// One measure: runs its rounds and adds its table to the report.
+type Measure = fn(&Rounds, &mut Report) -> Result<()>;
+
+fn compare(options: &Options, measures: &[Measure]) -> Result<()> {
+    usage::raise_open_files()?;
+    let rounds = Rounds {
+        programs: find_programs(options)?,
+        count: options.rounds,
+        window: Duration::from_secs(options.seconds),
+        connections: options.connections,
+    };
+    let mut report = Report::begin(&rounds)?;
+    println!("{}", report.preface());
+    for measure in measures {
+        measure(&rounds, &mut report)?;
+        println!("\n{}", report.latest());
+    }
+    let written = report.write(&options.out).context("writing the results")?;
+    println!("\nwritten: {}", written.display());
+    Ok(())
+}
+
+/// The peers that are there and wanted; one that is missing is said and left out.
+fn find_programs(options: &Options) -> Result<Vec<Program>> {
+    if cfg!(debug_assertions) {
+        eprintln!("note: a debug build; its clients and backends are slow. Use `cargo run --release`.");
+    }
+    let mut programs = Vec::new();
+    for kind in peer::Kind::ALL {
+        if options.without.contains(&kind) {
+            continue;
+        }
+        match Program::find(kind, options.idleway.as_deref()) {
+            Ok(program) => programs.push(program),
+            Err(error) => eprintln!("left out: {}: {error:#}", kind.name()),
+        }
+    }
+    anyhow::ensure!(!programs.is_empty(), "no peer to measure");
+    Ok(programs)
+}

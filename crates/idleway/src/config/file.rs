@@ -1,0 +1,320 @@
+//! The shape of the configuration file: its tables and keys, and what kind of value each takes.
+//!
+//! serde reads it and stops at the first thing it does not understand; so that a fault does not hide the next, what
+//! is at fault is taken out and the rest is read again ([`tolerant`]). Values whose meaning may be wrong keep their
+//! span for [`meaning`](super::meaning).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::fault::Fault;
+use super::words::{shape_fault, syntax_fault};
+
+/// The whole file.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) gateway: GatewayKeys,
+    /// The pool keys at the top level, if there is one of them.
+    pub(super) default_pool: Option<PoolKeys>,
+}
+
+/// The top level without the pool keys.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct GatewayKeys {
+    pub(super) listen: Option<Spanned<String>>,
+    pub(super) threads: Option<Spanned<Count>>,
+    pub(super) drain_timeout: Option<Spanned<Quantity>>,
+    pub(super) access_log: Option<bool>,
+    #[serde(default)]
+    pub(super) limits: LimitsKeys,
+    #[serde(default)]
+    pub(super) client: ClientKeys,
+    #[serde(default)]
+    pub(super) pools: BTreeMap<Spanned<String>, PoolKeys>,
+    #[serde(default)]
+    pub(super) routes: Vec<Spanned<RouteKeys>>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct LimitsKeys {
+    pub(super) head: Option<Spanned<Quantity>>,
+    pub(super) target: Option<Spanned<Quantity>>,
+    pub(super) fields: Option<Spanned<Count>>,
+    pub(super) body: Option<Spanned<Quantity>>,
+    pub(super) connections: Option<Spanned<Count>>,
+    pub(super) buffered: Option<Spanned<Quantity>>,
+    pub(super) keep_alive: Option<Spanned<Quantity>>,
+    pub(super) head_timeout: Option<Spanned<Quantity>>,
+}
+
+/// `client = { … }`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ClientKeys {
+    pub(super) read: Option<Spanned<Quantity>>,
+    pub(super) write: Option<Spanned<Quantity>>,
+    pub(super) rate: Option<Spanned<Quantity>>,
+}
+
+/// `[pools.NAME]`, or at the top level for the pool `default`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct PoolKeys {
+    pub(super) backends: Option<Spanned<Vec<Spanned<BackendEntry>>>>,
+    pub(super) slots: Option<Spanned<Count>>,
+    pub(super) connect_timeout: Option<Spanned<Quantity>>,
+    pub(super) timeout: Option<Spanned<Quantity>>,
+    pub(super) deadline: Option<Spanned<Quantity>>,
+    pub(super) queue: Option<Spanned<QueueKeys>>,
+    pub(super) retry: Option<RetryKeys>,
+    pub(super) keep_alive: Option<bool>,
+    pub(super) keep_idle: Option<Spanned<Quantity>>,
+    pub(super) request_buffer: Option<Spanned<Quantity>>,
+    pub(super) response_buffer: Option<Spanned<Quantity>>,
+}
+
+/// The keys of [`PoolKeys`]: at the top level they are the default pool's.
+pub(super) const POOL_KEYS: [&str; 11] = [
+    "backends",
+    "slots",
+    "connect_timeout",
+    "timeout",
+    "deadline",
+    "queue",
+    "retry",
+    "keep_alive",
+    "keep_idle",
+    "request_buffer",
+    "response_buffer",
+];
+
+/// `queue = { … }`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct QueueKeys {
+    pub(super) length: Option<Spanned<Count>>,
+    pub(super) wait: Option<Spanned<Quantity>>,
+}
+
+/// `retry = { … }`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RetryKeys {
+    pub(super) attempts: Option<Spanned<Count>>,
+}
+
+/// `[[routes]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RouteKeys {
+    pub(super) host: Option<Spanned<String>>,
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) method: Option<Spanned<Methods>>,
+    pub(super) pool: Option<Spanned<String>>,
+}
+
+/// A backend as `{ url, slots }`; a bare URL is one with nothing else said.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct BackendKeys {
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) slots: Option<Spanned<Count>>,
+}
+
+/// An entry of `backends`.
+#[derive(Debug)]
+pub(super) enum BackendEntry {
+    Url(String),
+    Keys(BackendKeys),
+}
+
+impl<'de> Deserialize<'de> for BackendEntry {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entry;
+        impl<'de> Visitor<'de> for Entry {
+            type Value = BackendEntry;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a URL or a table of `url` and `slots`")
+            }
+            fn visit_str<E: Error>(self, url: &str) -> Result<BackendEntry, E> {
+                Ok(BackendEntry::Url(url.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BackendEntry, A::Error> {
+                BackendKeys::deserialize(MapAccessDeserializer::new(map)).map(BackendEntry::Keys)
+            }
+        }
+        deserializer.deserialize_any(Entry)
+    }
+}
+
+/// One method or a list of them.
+#[derive(Debug)]
+pub(super) enum Methods {
+    One(String),
+    Several(Vec<Spanned<String>>),
+}
+
+impl<'de> Deserialize<'de> for Methods {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Methods;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a method or a list of methods")
+            }
+            fn visit_str<E: Error>(self, method: &str) -> Result<Methods, E> {
+                Ok(Methods::One(method.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Methods, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Methods::Several)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// A duration or a size as written. A number without a unit is let through here, so that [`units`](super::units) can
+/// ask for the unit.
+#[derive(Debug)]
+pub(super) struct Quantity(pub(super) String);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Quantity;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text of number and unit, like \"10s\" or \"64KiB\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Quantity, E> {
+                Ok(Quantity(text.to_owned()))
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+/// A number of things.
+#[derive(Debug)]
+pub(super) struct Count(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl Visitor<'_> for Whole {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
+                u64::try_from(number)
+                    .map(Count)
+                    .map_err(|_| E::invalid_value(Unexpected::Signed(number), &"a number from 0 up"))
+            }
+        }
+        deserializer.deserialize_any(Whole)
+    }
+}
+
+/// More faults than anyone reads at once; the next run shows the rest.
+const ENOUGH: usize = 20;
+
+/// Reads the file as far as it can be understood, and says what could not be.
+pub(super) fn read(text: &str) -> (File, Vec<Fault>) {
+    // Only the first: what a parser says after it has lost its place helps nobody.
+    let mut top = match DeTable::parse(text) {
+        Ok(root) => root.into_inner(),
+        Err(error) => return (File::default(), vec![syntax_fault(text, &error)]),
+    };
+    let mut faults = Vec::new();
+    let mut default_pool = DeTable::new();
+    for key in POOL_KEYS {
+        if let Some((key, value)) = top.remove_entry(key) {
+            default_pool.insert(key, value);
+        }
+    }
+    let has_default = !default_pool.is_empty();
+    let file = File {
+        gateway: tolerant(text, top, &mut faults),
+        default_pool: has_default.then(|| tolerant(text, default_pool, &mut faults)),
+    };
+    (file, faults)
+}
+
+/// Reads a table; what is at fault is taken out and the rest read again.
+fn tolerant<'de, T: Deserialize<'de> + Default>(
+    text: &str,
+    mut table: DeTable<'de>,
+    faults: &mut Vec<Fault>,
+) -> T {
+    loop {
+        let root = toml::de::Deserializer::from(Spanned::new(0..text.len(), table.clone()));
+        let error = match T::deserialize(root) {
+            Ok(read) => return read,
+            Err(error) => error,
+        };
+        faults.push(shape_fault(text, &error));
+        let taken_out = error.span().is_some_and(|span| take_out(&mut table, &span));
+        if !taken_out || faults.len() >= ENOUGH {
+            return T::default();
+        }
+    }
+}
+
+/// Takes out the entry whose key or value stands at the span.
+fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
+    let at_fault = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
+    if let Some(key) = at_fault.map(|(key, _)| key.get_ref().to_string()) {
+        return table.remove(key.as_str()).is_some();
+    }
+    table.iter_mut().any(|(_, value)| take_out_within(value.get_mut(), span))
+}
+
+fn take_out_within(value: &mut DeValue<'_>, span: &Range<usize>) -> bool {
+    match value {
+        DeValue::Table(table) => take_out(table, span),
+        DeValue::Array(array) if array.iter().any(|element| element.span() == *span) => {
+            let mut rest = DeArray::new();
+            std::mem::replace(array, DeArray::new())
+                .into_iter()
+                .filter(|element| element.span() != *span)
+                .for_each(|element| rest.push(element));
+            *array = rest;
+            true
+        }
+        DeValue::Array(array) => array.iter_mut().any(|element| take_out_within(element.get_mut(), span)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::GATEWAY_KEYS;
+    use super::*;
+
+    /// The keys of a table, as serde tells them to who writes another one.
+    fn keys<T: for<'de> Deserialize<'de> + fmt::Debug>() -> String {
+        toml::from_str::<T>("another = 1").unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn the_lists_of_keys_are_complete() {
+        let told =
+            |keys: &[&str]| format!("unknown field `another`, expected one of `{}`", keys.join("`, `"));
+        assert_eq!(keys::<PoolKeys>(), told(&POOL_KEYS));
+        assert_eq!(keys::<GatewayKeys>(), told(&GATEWAY_KEYS));
+    }
+}

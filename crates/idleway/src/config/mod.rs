@@ -1,0 +1,26 @@
+//! The configuration: from a TOML file or a list of URLs to a [`Plan`], or to everything that is wrong with it.
+//!
+//! Two types, so that nothing needs to be checked twice: [`file`] is the shape of the file, read by serde, which
+//! refuses what it does not know; [`plan`] is what it means, complete and checked, made by [`meaning`].
+
+mod fault;
+mod file;
+mod meaning;
+mod origin;
+mod plan;
+mod routing;
+mod units;
+mod words;
+
+pub use fault::{Fault, Faults, Place};
+pub use meaning::Overrides;
+pub use origin::{Host, Origin};
+pub use plan::{BackendPlan, ClientPlan, LimitsPlan, Plan, PoolPlan, QueuePlan};
+
+/// Reads a duration as the configuration writes it: `250ms`, `10s`, `5m`, `1h`; a bare `0` needs no unit.
+///
+/// # Errors
+/// What is wrong with it, with a hint and without a place.
+pub fn duration(text: &str) -> Result<std::time::Duration, Fault> {
+    units::duration(text, std::time::Duration::ZERO)
+}

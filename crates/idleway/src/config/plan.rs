@@ -1,0 +1,167 @@
+//! The Plan: what the gateway was told to do, checked and complete.
+//!
+//! Nothing here is optional unless "off" is a choice, nothing needs to be parsed again, and each number is
+//! within its range: who reads a Plan checks nothing.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::route::Routes;
+
+use super::origin::Origin;
+
+/// The validated configuration of one gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The socket on which clients are accepted (`listen`, default 127.0.0.1:5000).
+    pub listen: SocketAddr,
+    /// How many cores serve, one single-threaded runtime each (`threads`, default: the machine's cores).
+    pub threads: usize,
+    /// What clients may ask of the gateway's memory and patience.
+    pub limits: LimitsPlan,
+    /// The clocks of the client's side of a running request.
+    pub client: ClientPlan,
+    /// How long running requests may take to finish once the gateway was told to stop (`drain_timeout`,
+    /// default 30 s); what is left then is cut.
+    pub drain_timeout: Duration,
+    /// The pools; a [`Route`](crate::route::Route) names its pool by the index in this list. Never empty.
+    pub pools: Vec<PoolPlan>,
+    /// Which request goes to which pool.
+    pub routes: Routes,
+    /// Whether each request leaves one line in the log (`access_log`, default true).
+    pub access_log: bool,
+}
+
+/// `[limits]`: what is too much, for each client and for all together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsPlan {
+    /// Bytes of a head, request line included (`head`, default 32 KiB); more is answered 431.
+    pub head: usize,
+    /// Bytes of a request target (`target`, default 8 KiB); more is answered 414.
+    pub target: usize,
+    /// Fields of a head (`fields`, default 100, at most 256); more is answered 431.
+    pub fields: usize,
+    /// Bytes of a request body (`body`, default: no limit); more is answered 413.
+    pub body: Option<u64>,
+    /// Client connections at once, over all cores (`connections`, default 10,000).
+    pub connections: usize,
+    /// Bytes of all bodies held in memory at once, over all cores (`buffered`, default 256 MiB).
+    pub buffered: u64,
+    /// How long a client connection may stay without a request (`keep_alive`, default 75 s; 0: closed after
+    /// each answer).
+    pub keep_alive: Duration,
+    /// How long a request head may take from its first byte to its last (`head_timeout`, default 30 s); then
+    /// 408.
+    pub head_timeout: Duration,
+}
+
+impl Default for LimitsPlan {
+    fn default() -> Self {
+        LimitsPlan {
+            head: 32 << 10,
+            target: 8 << 10,
+            fields: 100,
+            body: None,
+            connections: 10_000,
+            buffered: 256 << 20,
+            keep_alive: Duration::from_secs(75),
+            head_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[client]`: how slow a client may be. Never counted against a backend's health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientPlan {
+    /// The longest silence of a client that is sending its body (`read`, default 30 s).
+    pub read: Duration,
+    /// The longest time a client takes no byte of its answer (`write`, default 30 s).
+    pub write: Duration,
+    /// The fewest bytes a second, either way, while the request holds a Slot (`rate`, default 1 KiB; 0: no
+    /// minimum).
+    pub rate: u64,
+}
+
+impl Default for ClientPlan {
+    fn default() -> Self {
+        ClientPlan { read: Duration::from_secs(30), write: Duration::from_secs(30), rate: 1 << 10 }
+    }
+}
+
+/// `[pools.NAME]`, or the pool keys at the top level: interchangeable backends and their one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// The name that routes, logs and metrics use.
+    pub name: String,
+    /// The backends, at least one; no address appears twice in a Plan.
+    pub backends: Vec<BackendPlan>,
+    /// How long a connect may take (`connect_timeout`, default 1 s).
+    pub connect_timeout: Duration,
+    /// The longest silence of a backend, before the response head and between its bytes (`timeout`, default
+    /// 60 s); then 504.
+    pub timeout: Duration,
+    /// The whole request from arrival to last byte (`deadline`, default: none); then 504.
+    pub deadline: Option<Duration>,
+    /// The line (`queue`, default: none, refuse at once).
+    pub queue: QueuePlan,
+    /// How many backends one request may try (`retry.attempts`, default 3; 1: no failover).
+    pub attempts: u32,
+    /// Whether connections to backends are kept between requests (`keep_alive`, default true).
+    pub keep_alive: bool,
+    /// How long a kept connection may be idle before it is closed (`keep_idle`, default 2 s).
+    pub keep_idle: Duration,
+    /// Bytes of a request body read before the request joins the line (`request_buffer`, default 64 KiB).
+    pub request_buffer: u64,
+    /// Bytes of a response that a slow client may leave with the gateway, so that the Slot is free sooner
+    /// (`response_buffer`, default 256 KiB).
+    pub response_buffer: u64,
+}
+
+impl PoolPlan {
+    /// A pool of these backends with every setting at its default.
+    pub fn new(name: impl Into<String>, backends: Vec<BackendPlan>) -> Self {
+        PoolPlan {
+            name: name.into(),
+            backends,
+            connect_timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(60),
+            deadline: None,
+            queue: QueuePlan::default(),
+            attempts: 3,
+            keep_alive: true,
+            keep_idle: Duration::from_secs(2),
+            request_buffer: 64 << 10,
+            response_buffer: 256 << 10,
+        }
+    }
+}
+
+/// `queue = { length, wait }`: how many requests wait for a Slot, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuePlan {
+    /// Requests in line at once; 0: refuse at once when no Slot is idle.
+    pub length: usize,
+    /// The longest wait (default 30 s); then 503.
+    pub wait: Duration,
+}
+
+impl Default for QueuePlan {
+    fn default() -> Self {
+        QueuePlan { length: 0, wait: Duration::from_secs(30) }
+    }
+}
+
+/// One backend of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendPlan {
+    /// Where it listens.
+    pub origin: Origin,
+    /// How many requests it may work on at once, at least 1.
+    pub slots: u32,
+}
+
+/// Where clients are accepted unless told otherwise: the address of the program Idleway grew from.
+pub(super) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+
+/// How long what runs may take to finish after a SIGTERM.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,154 @@
+//! Durations and sizes, which always carry their unit.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::fault::Fault;
+
+const DURATIONS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+const SIZES: [(&str, u64); 7] = [
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+];
+
+/// `250ms`, `10s`, `5m`, `1h`, `1d`, at least `least`; a bare `0` needs no unit.
+pub(super) fn duration(text: &str, least: Duration) -> Result<Duration, Fault> {
+    let millis = quantity(text, &DURATIONS)
+        .map_err(|problem| problem.fault(text, "a duration", "s", r#""250ms", "10s", "5m" or "1h""#))?;
+    match Duration::from_millis(millis) {
+        short if short < least => Err(Fault::new(format!("{text} is too short")).hint("at least 1ms")),
+        long if long > LONGEST => Err(Fault::new(format!("{text} is too long")).hint("at most 365d")),
+        duration => Ok(duration),
+    }
+}
+
+/// So that sums of times do not overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// Bytes within the range: `64KiB`, `1MiB`, `10MB`; a bare `0` needs no unit.
+pub(super) fn size<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, Fault> {
+    let bytes = quantity(text, &SIZES)
+        .map_err(|problem| problem.fault(text, "a size", "B", r#""512B", "64KiB", "1MiB" or "10MB""#))?;
+    within(bytes, range, text, " bytes")
+}
+
+/// A number of things within the range.
+pub(super) fn count<T: TryFrom<u64>>(count: u64, range: RangeInclusive<u64>) -> Result<T, Fault> {
+    within(count, range, &count.to_string(), "")
+}
+
+fn within<T: TryFrom<u64>>(
+    number: u64,
+    range: RangeInclusive<u64>,
+    text: &str,
+    unit: &str,
+) -> Result<T, Fault> {
+    let bound = match number {
+        low if low < *range.start() => format!("at least {}{unit}", range.start()),
+        high if high > *range.end() => format!("at most {}{unit}", range.end()),
+        number => match T::try_from(number) {
+            Ok(number) => return Ok(number),
+            Err(_) => "this machine cannot count so far".to_owned(),
+        },
+    };
+    Err(Fault::new(format!("{text} is out of range")).hint(bound))
+}
+
+enum Problem {
+    NoUnit,
+    UnknownUnit(String),
+    NoNumber,
+    TooLarge,
+}
+
+impl Problem {
+    fn fault(self, text: &str, what: &str, unit: &str, examples: &str) -> Fault {
+        match self {
+            Problem::NoUnit => Fault::new(format!("{text} what? {what} carries its unit"))
+                .hint(format!("write \"{text}{unit}\"")),
+            Problem::UnknownUnit(unit) => {
+                Fault::new(format!("{what} has no unit `{unit}`")).hint(format!("write it like {examples}"))
+            }
+            Problem::NoNumber => Fault::new(format!("`{text}` is not {what}"))
+                .hint(format!("write a whole number and a unit, like {examples}")),
+            Problem::TooLarge => Fault::new(format!("{text} is too large")),
+        }
+    }
+}
+
+fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Problem> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim_start();
+    if number.is_empty() || unit.starts_with(|c: char| !c.is_ascii_alphabetic()) {
+        return Err(Problem::NoNumber);
+    }
+    let number: u64 = number.parse().map_err(|_| Problem::TooLarge)?;
+    if unit.is_empty() {
+        return if number == 0 { Ok(0) } else { Err(Problem::NoUnit) };
+    }
+    match units.iter().find(|(name, _)| *name == unit) {
+        None => Err(Problem::UnknownUnit(unit.to_owned())),
+        Some((_, factor)) => number.checked_mul(*factor).ok_or(Problem::TooLarge),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_carry_their_unit() {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("2 d", 172_800_000),
+            ("0", 0),
+        ] {
+            assert_eq!(duration(text, Duration::ZERO), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for (text, message, hint) in [
+            ("10", "10 what? a duration carries its unit", r#"write "10s""#),
+            ("10sec", "a duration has no unit `sec`", r#"write it like "250ms", "10s", "5m" or "1h""#),
+            (
+                "1.5s",
+                "`1.5s` is not a duration",
+                "write a whole number and a unit, like \"250ms\", \"10s\", \"5m\" or \"1h\"",
+            ),
+        ] {
+            let fault = duration(text, Duration::ZERO).unwrap_err();
+            assert_eq!((fault.message.as_str(), fault.hint.as_deref()), (message, Some(hint)));
+        }
+        for text in ["", "s", "-1s", "1h30m", "10s ", "366d", "99999999999999999999s", "9999999999999999999d"]
+        {
+            assert!(duration(text, Duration::ZERO).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_binary_or_decimal_as_written() {
+        for (text, bytes) in
+            [("512B", 512), ("64KiB", 65_536), ("1MiB", 1 << 20), ("10MB", 10_000_000), ("0", 0)]
+        {
+            assert_eq!(size::<u64>(text, 0..=u64::MAX), Ok(bytes), "{text}");
+        }
+        for (text, message, hint) in [
+            ("64", "64 what? a size carries its unit", r#"write "64B""#),
+            ("64K", "a size has no unit `K`", r#"write it like "512B", "64KiB", "1MiB" or "10MB""#),
+            ("1KiB", "1KiB is out of range", "at least 2048 bytes"),
+            ("1MiB", "1MiB is out of range", "at most 65535 bytes"),
+        ] {
+            let fault = size::<u64>(text, 2048..=65_535).unwrap_err();
+            assert_eq!((fault.message.as_str(), fault.hint.as_deref()), (message, Some(hint)));
+        }
+    }
+}

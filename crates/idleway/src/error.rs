@@ -1,0 +1,196 @@
+//! Why the gateway itself answered.
+
+use std::fmt;
+use std::time::Duration;
+
+use idleway_core::Reason;
+
+/// The reason of an answer that is the gateway's own: each has one status, one name and one sentence.
+///
+/// How it becomes an HTTP response stands in one place, `proxy/answer.rs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reject {
+    /// No Slot could be had: all busy, queue full, wait over, no backend up, draining.
+    NoSlot {
+        /// Why, as the Dispatcher decided.
+        reason: Reason,
+        /// When asking again makes sense.
+        retry_after: Duration,
+    },
+    /// The backend was silent for longer than `timeout`.
+    BackendSilent {
+        /// Which backend.
+        backend: String,
+        /// The `timeout` that passed.
+        after: Duration,
+    },
+    /// The request took longer than its pool's `deadline`.
+    DeadlineOver {
+        /// The `deadline` that passed.
+        after: Duration,
+    },
+    /// No connection to the backend.
+    BackendUnreachable {
+        /// Which backend.
+        backend: String,
+        /// What the connect said.
+        why: String,
+    },
+    /// The backend closed the connection before it answered.
+    BackendClosed {
+        /// Which backend.
+        backend: String,
+        /// What the connection said, and how far the request had come.
+        why: String,
+    },
+    /// What the backend sent is no HTTP response.
+    BackendNonsense {
+        /// Which backend.
+        backend: String,
+        /// What was wrong with it.
+        why: String,
+    },
+    /// The request has been here before: our own name stands in `Via` (RFC 9110 section 7.6.3).
+    Loop,
+    /// No route takes this host, path and method.
+    NoRoute,
+    /// The request is malformed, too large or asks for what the gateway does not do.
+    Refused(idleway_h1::Refusal),
+    /// The head did not come in time.
+    HeadTooSlow,
+    /// The body did not come in time, or too slowly for a request that holds a Slot.
+    BodyTooSlow,
+    /// The body is larger than `limits.body`.
+    BodyTooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The backend speaks HTTP/1.0 and cannot be given a body of unknown length.
+    LengthRequired,
+}
+
+impl Reject {
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NoSlot { .. } => 503,
+            Self::BackendSilent { .. } | Self::DeadlineOver { .. } => 504,
+            Self::BackendUnreachable { .. } | Self::BackendClosed { .. } | Self::BackendNonsense { .. } => {
+                502
+            }
+            Self::Loop => 508,
+            Self::NoRoute => 404,
+            Self::Refused(refusal) => refusal.status,
+            Self::HeadTooSlow | Self::BodyTooSlow => 408,
+            Self::BodyTooLarge { .. } => 413,
+            Self::LengthRequired => 411,
+        }
+    }
+
+    /// The one word for it in logs, metrics and the `type` of the answer's body.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoSlot { reason, .. } => match reason {
+                Reason::Busy => "busy",
+                Reason::QueueFull => "queue-full",
+                Reason::WaitOver => "wait-over",
+                Reason::NoBackendUp => "no-backend-up",
+                Reason::Draining => "draining",
+                _ => "no-slot",
+            },
+            Self::BackendSilent { .. } => "backend-silent",
+            Self::DeadlineOver { .. } => "deadline-over",
+            Self::BackendUnreachable { .. } => "backend-unreachable",
+            Self::BackendClosed { .. } => "backend-closed",
+            Self::BackendNonsense { .. } => "backend-nonsense",
+            Self::Loop => "loop",
+            Self::NoRoute => "no-route",
+            Self::Refused(_) => "bad-request",
+            Self::HeadTooSlow => "head-too-slow",
+            Self::BodyTooSlow => "body-too-slow",
+            Self::BodyTooLarge { .. } => "body-too-large",
+            Self::LengthRequired => "length-required",
+        }
+    }
+
+    /// The name in words. For a full pool it is the sentence that clients of the first gateway know.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::NoSlot { reason, .. } => match reason {
+                Reason::NoBackendUp => "No server is up. Try again later.",
+                Reason::Draining => "The gateway is shutting down. Try again later.",
+                _ => "All servers are busy. Try again later.",
+            },
+            Self::BackendSilent { .. } => "The server did not answer in time.",
+            Self::DeadlineOver { .. } => "The request took too long.",
+            Self::BackendUnreachable { .. } => "The server is unreachable.",
+            Self::BackendClosed { .. } => "The server closed the connection before it answered.",
+            Self::BackendNonsense { .. } => "The server's answer was not valid HTTP.",
+            Self::Loop => "The request has come back to this gateway.",
+            Self::NoRoute => "No route for this request.",
+            Self::Refused(_) => "The request is not acceptable.",
+            Self::HeadTooSlow => "The request did not arrive in time.",
+            Self::BodyTooSlow => "The request's body arrived too slowly.",
+            Self::BodyTooLarge { .. } => "The request's body is too large.",
+            Self::LengthRequired => "The request needs a Content-Length.",
+        }
+    }
+
+    /// When asking again makes sense.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NoSlot { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// The proxy error type (RFC 9209 section 2.3).
+    pub fn proxy_error(&self) -> &'static str {
+        match self {
+            Self::NoSlot { reason: Reason::NoBackendUp | Reason::Draining, .. } => "destination_unavailable",
+            Self::NoSlot { .. } => "connection_limit_reached",
+            Self::BackendSilent { .. } | Self::DeadlineOver { .. } => "http_response_timeout",
+            Self::BackendUnreachable { .. } => "destination_unavailable",
+            Self::BackendClosed { .. } => "http_response_incomplete",
+            Self::BackendNonsense { .. } => "http_protocol_error",
+            Self::Loop => "proxy_loop_detected",
+            Self::NoRoute => "destination_not_found",
+            Self::HeadTooSlow
+            | Self::BodyTooSlow
+            | Self::Refused(_)
+            | Self::BodyTooLarge { .. }
+            | Self::LengthRequired => "http_request_error",
+        }
+    }
+}
+
+/// What happened, in a sentence for whoever has to mend it.
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSlot { reason, .. } => write!(f, "{reason}"),
+            Self::BackendSilent { backend, after } => {
+                write!(f, "{backend} was silent for longer than {after:?} (`timeout`)")
+            }
+            Self::DeadlineOver { after } => write!(f, "the request took longer than {after:?} (`deadline`)"),
+            Self::BackendUnreachable { backend, why }
+            | Self::BackendClosed { backend, why }
+            | Self::BackendNonsense { backend, why } => write!(f, "{backend}: {why}"),
+            Self::Loop => f.write_str("`Via` names this gateway already: some route leads back to it"),
+            Self::NoRoute => f.write_str("no route takes this host, path and method"),
+            Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::HeadTooSlow => f.write_str("the head did not come within `limits.head_timeout`"),
+            Self::BodyTooSlow => {
+                f.write_str("the body did not come within `client.read`, or slower than `client.rate`")
+            }
+            Self::BodyTooLarge { limit } => {
+                write!(f, "the body is larger than {limit} bytes (`limits.body`)")
+            }
+            Self::LengthRequired => {
+                f.write_str("the backend speaks HTTP/1.0, which has no body of unknown length")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Reject {}

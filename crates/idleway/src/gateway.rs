@@ -1,0 +1,159 @@
+//! The gateway, put together: cores, acceptor, pools and their drivers.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::config::Plan;
+use crate::live::{Live, LivePool, now};
+use crate::net::{Cores, accept};
+use crate::proxy;
+
+/// A running gateway. Dropped without [`Gateway::shutdown`] it ends at once, and what runs is cut.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    live: Arc<Live>,
+    cores: Cores,
+    places: Arc<Semaphore>,
+    most: u32,
+    drain_timeout: Duration,
+    stop_accepting: oneshot::Sender<()>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+/// What a shutdown came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were still at work when the time was over, and were cut.
+    pub cut: usize,
+}
+
+/// How the Slots of a gateway stand, all pools together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SlotCounts {
+    /// Ready for a request.
+    pub idle: u64,
+    /// At work on a request.
+    pub busy: u64,
+    /// At work on a request that nobody waits for any more.
+    pub lingering: u64,
+    /// Waiting for a time or a proof.
+    pub resting: u64,
+    /// Requests in line.
+    pub waiting: u64,
+}
+
+impl Gateway {
+    /// Starts to serve `plan` on a socket that listens already (`plan.listen` is not looked at): one thread for
+    /// each core. Returns at once.
+    ///
+    /// # Errors
+    /// What the system says where threads or their event loops cannot be had.
+    pub fn start(plan: Plan, listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let most = u32::try_from(plan.limits.connections).unwrap_or(u32::MAX);
+        let most = most.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
+        let places = Arc::new(Semaphore::new(most as usize));
+        let drain_timeout = plan.drain_timeout;
+        let cores = Cores::start(plan.threads)?;
+        let live = Live::new(plan);
+        let first = cores.first().runtime();
+        for pool in live.snapshot().pools() {
+            first.spawn(drive(Arc::clone(pool)));
+        }
+        let (stop_accepting, stopped) = oneshot::channel();
+        let accepting = first.spawn(acceptor(
+            listener,
+            cores.all().to_vec(),
+            Arc::clone(&places),
+            Arc::clone(&live),
+            stopped,
+        ));
+        Ok(Self { address, live, cores, places, most, drain_timeout, stop_accepting, accepting })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How its Slots stand at this moment.
+    pub fn slots(&self) -> SlotCounts {
+        let mut sum = SlotCounts::default();
+        for pool in self.live.snapshot().pools() {
+            let counts = pool.slots.counts();
+            sum.idle += counts.idle;
+            sum.busy += counts.busy;
+            sum.lingering += counts.lingering;
+            sum.resting += counts.resting;
+            sum.waiting += counts.waiting;
+        }
+        sum
+    }
+
+    /// Stops: no new connections, idle ones end, what runs is finished within the Plan's `drain_timeout`.
+    /// Blocks until that is done; what is left then is cut.
+    pub fn shutdown(self) -> Drained {
+        // The acceptor may have ended by itself; then there is nobody to tell.
+        let _ = self.stop_accepting.send(());
+        self.cores.leave();
+        let all = Arc::clone(&self.places).acquire_many_owned(self.most);
+        let runtime = self.cores.first().runtime().clone();
+        let within = self.drain_timeout;
+        let accepting = self.accepting;
+        runtime.block_on(async {
+            // First the listening socket is closed, so that whoever comes now is refused by the system.
+            let _ = accepting.await;
+            // Its places all come back when the last connection has ended.
+            let _ = tokio::time::timeout(within, all).await;
+        });
+        let cut = self.cores.connections();
+        self.cores.stop();
+        Drained { cut }
+    }
+}
+
+/// Accepts until told to stop, or until the gateway is gone; closes the listening socket then.
+async fn acceptor(
+    listener: TcpListener,
+    cores: Vec<Arc<crate::net::CoreHandle>>,
+    places: Arc<Semaphore>,
+    live: Arc<Live>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen");
+            return;
+        }
+    };
+    let serve = move |stream, peer, admission| proxy::serve(Arc::clone(&live), stream, peer, admission);
+    tokio::select! {
+        _ = stopped => {}
+        () = accept(listener, cores, places, serve) => {}
+    }
+}
+
+/// Keeps a pool's time: sleeps until its next deadline, whatever that is, and lets it happen.
+async fn drive(pool: Arc<LivePool>) {
+    let mut next = pool.slots.tick();
+    loop {
+        let sleep = async {
+            match next {
+                Some(at) => tokio::time::sleep(at.since(now())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep => {}
+            _ = pool.slots.deadline(next) => {}
+        }
+        next = pool.slots.tick();
+    }
+}

@@ -1,0 +1,162 @@
+//! A connection to a backend.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use idleway_core::Core;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::wire::Wire;
+use crate::config::{Host, Origin};
+
+/// How long a vanished host may leave a lingering Slot in doubt before TCP gives the connection up.
+const VANISHED: Duration = Duration::from_secs(60);
+
+/// A connection to a backend: in use by one exchange, or kept with an idle Slot.
+#[derive(Debug)]
+pub(crate) struct BackendConnection {
+    pub(crate) wire: Wire,
+    core: Core,
+    /// When it was parked, if it has served an exchange before.
+    parked: Option<Instant>,
+    /// How long the backend said that it keeps an idle connection (`Keep-Alive: timeout`, RFC 2068 19.7.1.1).
+    keeps: Option<Duration>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    TimedOut,
+    /// The name has no address, or the resolver failed.
+    Unresolved(io::Error),
+    Failed(io::Error),
+}
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("connect timed out"),
+            Self::Unresolved(error) => write!(f, "the name cannot be resolved: {error}"),
+            Self::Failed(error) => write!(f, "connect failed: {error}"),
+        }
+    }
+}
+
+impl BackendConnection {
+    /// Connects to the addresses of `origin` in turn; the first that answers is it.
+    ///
+    /// `within` bounds the whole, name resolution included; each address gets an equal part of what is left.
+    pub(crate) async fn connect(
+        origin: &Origin,
+        core: Core,
+        within: Duration,
+    ) -> Result<Box<Self>, ConnectError> {
+        let until = Instant::now() + within;
+        let stream = match &origin.host {
+            Host::Ip(ip) => connect_one(SocketAddr::new(*ip, origin.port), within).await?,
+            Host::Name(name) => {
+                let lookup = tokio::net::lookup_host((name.as_str(), origin.port));
+                let addresses: Vec<_> = tokio::time::timeout(within, lookup)
+                    .await
+                    .map_err(|_| ConnectError::TimedOut)?
+                    .map_err(ConnectError::Unresolved)?
+                    .collect();
+                connect_in_turn(&addresses, until).await?
+            }
+        };
+        // Without it small requests would wait for the acknowledgement of the one before.
+        stream.set_nodelay(true).map_err(ConnectError::Failed)?;
+        Ok(Box::new(Self { wire: Wire::new(stream), core, parked: None, keeps: None }))
+    }
+
+    /// How long it has been idle.
+    pub(crate) fn idle_for(&self) -> Duration {
+        self.parked.map_or(Duration::ZERO, |parked| parked.elapsed())
+    }
+
+    /// Whether it may still be used: within the time the backend keeps it, and silent, as a connection is
+    /// between two exchanges.
+    ///
+    /// For a request that cannot be repeated the kernel itself is asked, by one peek. For others it is enough
+    /// that the event loop has noticed nothing: should the backend be closing right now, they are tried again.
+    pub(crate) fn is_fresh(&self, repeatable: bool) -> bool {
+        // Half a second before the backend closes it, a request could already cross its FIN.
+        let in_time = self.keeps.is_none_or(|keeps| self.idle_for() + Duration::from_millis(500) < keeps);
+        let stream = self.wire.stream();
+        let peek = || SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+        let seen = if repeatable { stream.try_io(Interest::READABLE, peek) } else { peek() };
+        let silent = seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        in_time && silent && self.wire.inbox_len() == 0
+    }
+
+    /// Registers it with another core's event loop: called on that core.
+    pub(crate) fn move_to(self: Box<Self>, core: Core) -> io::Result<Box<Self>> {
+        if self.core == core {
+            return Ok(self);
+        }
+        let stream = TcpStream::from_std(self.wire.into_stream().into_std()?)?;
+        Ok(Box::new(Self { wire: Wire::new(stream), core, ..*self }))
+    }
+
+    /// Makes it ready to be kept with its Slot.
+    pub(crate) fn park(&mut self, keeps: Option<Duration>) {
+        self.parked = Some(Instant::now());
+        self.keeps = keeps.or(self.keeps);
+    }
+
+    /// The core whose event loop it is registered with.
+    pub(crate) fn core(&self) -> Core {
+        self.core
+    }
+
+    /// Lets TCP itself find out that the backend's host has vanished; set when the connection begins to
+    /// linger, for then no clock of ours runs any more.
+    pub(crate) fn watch_for_vanished_host(&self) {
+        let socket = SockRef::from(self.wire.stream());
+        let keepalive = TcpKeepalive::new().with_time(VANISHED / 4).with_interval(VANISHED / 4);
+        // Where the platform knows no such option the connection only stays in doubt for longer.
+        let _ = socket.set_tcp_keepalive(&keepalive);
+        #[cfg(target_os = "linux")]
+        let _ = socket.set_tcp_user_timeout(Some(VANISHED));
+    }
+
+    /// Acknowledges at once what has come.
+    ///
+    /// A backend that writes head and body in two pieces (Python's `http.server` does) is held up by its own
+    /// kernel until the first is acknowledged, and ours would take 40 ms to do that: 40 ms of a busy Slot.
+    pub(crate) fn acknowledge(&self) {
+        // Only a hint to the kernel.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = SockRef::from(self.wire.stream()).set_tcp_quickack(true);
+    }
+
+    /// Sends FIN: the backend learns that no more of the request will come.
+    pub(crate) fn shut_down_writing(&self) {
+        let _ = SockRef::from(self.wire.stream()).shutdown(std::net::Shutdown::Write);
+    }
+}
+
+async fn connect_in_turn(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, ConnectError> {
+    let nothing = io::Error::new(io::ErrorKind::NotFound, "no address");
+    let mut last = ConnectError::Unresolved(nothing);
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = until.saturating_duration_since(Instant::now());
+        let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        match connect_one(*address, left / untried).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn connect_one(address: SocketAddr, within: Duration) -> Result<TcpStream, ConnectError> {
+    tokio::time::timeout(within, TcpStream::connect(address))
+        .await
+        .map_err(|_| ConnectError::TimedOut)?
+        .map_err(ConnectError::Failed)
+}

@@ -1,0 +1,368 @@
+//! A client's HTTP/1.1 connection: its requests in order, and whether it is still there.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use idleway_h1::{BodyReader, Framing, HeadReader, Refusal, RequestHead, Trailers};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::futures::Notified;
+
+use super::clock::Clock;
+use super::core::CoreHandle;
+use super::outbox::Outbox;
+use super::wire::{Body, Content, ReadFault, Wire};
+
+/// Bytes of the next requests that may be read while one is at work.
+const AHEAD: usize = 16 * 1024;
+/// A rest of a body up to this size is read and thrown away to keep the connection.
+const SMALL_REST: u64 = 64 * 1024;
+/// What is read and thrown away of a larger rest before the connection is closed, and for how long: without
+/// it the client's stack would answer our close with a reset and throw our answer away.
+const LARGE_REST: usize = 1024 * 1024;
+const PARTING: Duration = Duration::from_secs(2);
+
+/// What a client may ask of our memory and patience; taken from the Plan anew for each request.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientLimits {
+    pub(crate) head: idleway_h1::Limits,
+    /// How long a connection may stay without a request.
+    pub(crate) keep_alive: Duration,
+    /// How long a head may take from its first byte to its last.
+    pub(crate) head_timeout: Duration,
+    /// Bytes of a body.
+    pub(crate) body: Option<u64>,
+    /// The longest silence while a body is sent, and while an answer is taken.
+    pub(crate) read: Duration,
+    pub(crate) write: Duration,
+}
+
+/// What a wait for the next request brought.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Request(Box<RequestHead>),
+    /// No request comes any more: the client closed, was silent for too long, or the gateway stops.
+    Over,
+    /// What came is no request.
+    Refused(Refusal),
+    /// The head began but did not end in time.
+    TooSlow,
+}
+
+/// The client has gone: how it showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Departed {
+    /// FIN, which counts as gone.
+    Closed,
+    Reset,
+}
+
+/// Why a request body cannot be read to its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BodyFault {
+    Departed(Departed),
+    /// No byte for the time of `client.read`.
+    Silent,
+    TooLarge,
+    Refused(Refusal),
+    /// The side that was to take it failed.
+    Sink,
+}
+
+/// A client's connection and the request that is at its turn.
+#[derive(Debug)]
+pub(crate) struct Client {
+    wire: Wire,
+    clock: Clock,
+    peer: SocketAddr,
+    /// The peer's address as text: every request needs it.
+    address: Arc<str>,
+    core: Arc<CoreHandle>,
+    body: BodyReader,
+    body_received: u64,
+    body_limit: u64,
+    owes_continue: bool,
+}
+
+impl Client {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, core: Arc<CoreHandle>, first: Duration) -> Self {
+        Self {
+            wire: Wire::new(stream),
+            clock: Clock::new(first),
+            address: peer.ip().to_canonical().to_string().into(),
+            peer,
+            core,
+            body: BodyReader::new(Framing::Empty, 0),
+            body_received: 0,
+            body_limit: u64::MAX,
+            owes_continue: false,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The peer's address as text, without its port.
+    pub(crate) fn address(&self) -> &Arc<str> {
+        &self.address
+    }
+
+    pub(crate) fn core(&self) -> &Arc<CoreHandle> {
+        &self.core
+    }
+
+    /// The one clock of the connection, for whoever has the connection's turn.
+    pub(crate) fn clock(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    /// Waits for the next request. `leave` resolves when the gateway stops: then an idle connection ends.
+    pub(crate) async fn next_request(
+        &mut self,
+        limits: &ClientLimits,
+        mut leave: Pin<&mut Notified<'_>>,
+    ) -> Next {
+        let mut reader = HeadReader::new(limits.head);
+        let mut begun = self.wire.inbox_len() > 0;
+        self.clock.set_after(if begun { limits.head_timeout } else { limits.keep_alive });
+        poll_fn(|cx| {
+            match self.wire.poll_head(cx, |bytes| reader.request(bytes)) {
+                Poll::Ready(Ok(head)) => return Poll::Ready(self.begin(head, limits)),
+                Poll::Ready(Err(ReadFault::Refused(refusal))) => return Poll::Ready(Next::Refused(refusal)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Next::Over),
+                Poll::Pending => {}
+            }
+            if !begun && self.wire.inbox_len() > 0 {
+                begun = true;
+                self.clock.set_after(limits.head_timeout);
+            }
+            if !begun && (leave.as_mut().poll(cx).is_ready() || self.core.is_leaving()) {
+                return Poll::Ready(Next::Over);
+            }
+            ready!(self.clock.poll_over(cx));
+            Poll::Ready(if begun { Next::TooSlow } else { Next::Over })
+        })
+        .await
+    }
+
+    fn begin(&mut self, head: RequestHead, limits: &ClientLimits) -> Next {
+        self.body = BodyReader::new(head.framing(), limits.head.head);
+        self.body_received = 0;
+        self.body_limit = limits.body.unwrap_or(u64::MAX);
+        self.owes_continue = head.expects_continue();
+        Next::Request(Box::new(head))
+    }
+
+    /// Whether the whole body has been read.
+    pub(crate) fn body_is_read(&self) -> bool {
+        self.body.is_done()
+    }
+
+    /// Bytes of the body that have been read.
+    pub(crate) fn body_received(&self) -> u64 {
+        self.body_received
+    }
+
+    /// The client waits for a word before it sends its body (RFC 9110 section 10.1.1).
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.owes_continue
+    }
+
+    /// Says the word, if it is owed.
+    pub(crate) fn send_continue(&mut self) {
+        if std::mem::take(&mut self.owes_continue) && self.body_received == 0 {
+            // A client that is gone shows at the next read.
+            let _ = self.wire.send(&[IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")]);
+        }
+    }
+
+    /// Reads content of the body once, at most `room` bytes, and hands it to `take`.
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        take: impl FnMut(Content<'_>) -> io::Result<()>,
+    ) -> Poll<Result<Body, BodyFault>> {
+        let result = ready!(self.wire.poll_body(cx, &mut self.body, room, take));
+        let body = result.map_err(|fault| match fault {
+            ReadFault::Cut => BodyFault::Departed(Departed::Closed),
+            ReadFault::Broken(_) => BodyFault::Departed(Departed::Reset),
+            ReadFault::Refused(refusal) => BodyFault::Refused(refusal),
+            ReadFault::Sink(_) => BodyFault::Sink,
+        })?;
+        let (Body::Some(bytes) | Body::Done(bytes, _)) = &body;
+        self.body_received += *bytes as u64;
+        if self.body_received > self.body_limit {
+            return Poll::Ready(Err(BodyFault::TooLarge));
+        }
+        Poll::Ready(Ok(body))
+    }
+
+    /// Reads the body into `buffer` until it is complete or `bound` bytes are there; its trailers, if it is
+    /// complete and has some. [`BodyFault::Silent`] also where `deadline` comes first.
+    pub(crate) async fn buffer_body(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        bound: usize,
+        silence: Duration,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Trailers>, BodyFault> {
+        let until = || {
+            let silent = Instant::now() + silence;
+            deadline.map_or(silent, |deadline| deadline.min(silent))
+        };
+        self.clock.set(until());
+        poll_fn(|cx| {
+            while buffer.len() < bound {
+                let room = bound - buffer.len();
+                let result = self.poll_body(cx, room, |content| {
+                    content.pieces.iter().for_each(|piece| buffer.extend_from_slice(piece));
+                    Ok(())
+                });
+                match result {
+                    Poll::Ready(Ok(Body::Some(_))) => self.clock.set(until()),
+                    Poll::Ready(Ok(Body::Done(_, trailers))) => return Poll::Ready(Ok(trailers)),
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
+                    Poll::Pending => {
+                        ready!(self.clock.poll_over(cx));
+                        return Poll::Ready(Err(BodyFault::Silent));
+                    }
+                }
+            }
+            Poll::Ready(Ok(None))
+        })
+        .await
+    }
+
+    /// Runs `work` as long as the client is there.
+    pub(crate) async fn stays_for<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Departed> {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            self.poll_departed(cx).map(Err)
+        })
+        .await
+    }
+
+    /// Ready when the client has gone. What it sends beyond the request is read ahead within a bound; more of
+    /// the body stays where it is.
+    pub(crate) fn poll_departed(&mut self, cx: &mut Context<'_>) -> Poll<Departed> {
+        let body_stands_before = !self.body_is_read() && self.body_received > 0;
+        let end =
+            if body_stands_before { self.wire.poll_end_behind(cx) } else { self.wire.poll_gone(cx, AHEAD) };
+        end.map(|fault| match fault {
+            ReadFault::Cut => Departed::Closed,
+            _ => Departed::Reset,
+        })
+    }
+
+    /// Where an answer's head is written, to leave with the next [`Client::send`].
+    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        self.wire.tail()
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        self.wire.outbox()
+    }
+
+    /// Writes what waits and then `parts`.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub(crate) fn send(&mut self, parts: &[IoSlice<'_>]) -> Result<(), Departed> {
+        self.wire.send(parts).map_err(|_| Departed::Reset)
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Departed>> {
+        self.wire.poll_flush(cx).map_err(|_| Departed::Reset)
+    }
+
+    /// Waits until the client has taken all that was sent to it, or takes nothing for `silence`.
+    pub(crate) async fn flush(&mut self, silence: Duration) -> Result<(), Departed> {
+        if self.outbox().is_empty() {
+            return Ok(());
+        }
+        self.clock.set_after(silence);
+        let mut seen = self.outbox().written();
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = self.poll_flush(cx) {
+                return Poll::Ready(result);
+            }
+            if self.outbox().written() > seen {
+                seen = self.outbox().written();
+                self.clock.set_after(silence);
+            }
+            self.clock.poll_over(cx).map(|()| Err(Departed::Closed))
+        })
+        .await
+    }
+
+    /// Whether what is unread of the body is so little that it is read and thrown away to keep the
+    /// connection. Not where the client waits for a word: it may send the body or not.
+    pub(crate) fn can_discard_body(&self) -> bool {
+        let small = self.body.remaining().is_some_and(|rest| rest <= SMALL_REST);
+        self.body.is_done() || (small && !self.owes_continue)
+    }
+
+    /// Throws the small rest of the body away.
+    pub(crate) async fn discard_body(&mut self, silence: Duration) -> Result<(), BodyFault> {
+        self.clock.set_after(silence);
+        poll_fn(|cx| {
+            while !self.body.is_done() {
+                match self.poll_body(cx, usize::MAX, |_| Ok(())) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
+                    Poll::Pending => {
+                        ready!(self.clock.poll_over(cx));
+                        return Poll::Ready(Err(BodyFault::Silent));
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Ends the connection so that the client gets all that was written: FIN, and what it still sends is read
+    /// for a while, since a reset would overtake the answer.
+    pub(crate) async fn close(mut self, silence: Duration) {
+        if self.flush(silence).await.is_err() {
+            return;
+        }
+        if SockRef::from(self.wire.stream()).shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        if self.body.is_done() && self.wire.inbox_len() == 0 {
+            return;
+        }
+        let until = Instant::now() + PARTING;
+        self.clock.set(until);
+        let mut discarded = 0;
+        poll_fn(|cx| {
+            while discarded < LARGE_REST {
+                match self.wire.poll_discard(cx) {
+                    Poll::Ready(Ok(bytes)) if bytes > 0 => discarded += bytes,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return self.clock.poll_over(cx),
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Ends the connection by a reset: the only way to show a client that reads until the close that its
+    /// answer is cut.
+    pub(crate) fn reset(self) {
+        // Where it cannot be set the close is an ordinary one; the framing still shows the cut.
+        let _ = SockRef::from(self.wire.stream()).set_linger(Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,139 @@
+//! The cores: one single-threaded runtime each, and the threads they run on.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use idleway_core::Core;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+/// One core: where its connections run, and how many there are.
+#[derive(Debug)]
+pub(crate) struct CoreHandle {
+    index: Core,
+    runtime: Handle,
+    connections: AtomicUsize,
+    leaving: AtomicBool,
+    leave: Notify,
+}
+
+impl CoreHandle {
+    pub(crate) fn index(&self) -> Core {
+        self.index
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Told to stop: connections end after the request they are at.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Wakes the idle connections of this core when the gateway stops.
+    pub(crate) fn leave(&self) -> &Notify {
+        &self.leave
+    }
+
+    /// Counts a connection as this core's until the guard is dropped.
+    pub(crate) fn seat(self: &Arc<Self>) -> Seat {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Seat { core: Arc::clone(self) }
+    }
+}
+
+/// A connection's place on a core.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    core: Arc<CoreHandle>,
+}
+
+impl Seat {
+    pub(crate) fn core(&self) -> &Arc<CoreHandle> {
+        &self.core
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.core.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All cores of one gateway.
+#[derive(Debug)]
+pub(crate) struct Cores {
+    cores: Vec<Arc<CoreHandle>>,
+    threads: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Cores {
+    /// Starts `count` threads, each with a runtime of its own.
+    pub(crate) fn start(count: usize) -> io::Result<Self> {
+        let mut cores = Self { cores: Vec::with_capacity(count), threads: Vec::with_capacity(count) };
+        for index in 0..u16::try_from(count).unwrap_or(u16::MAX) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (stop, stopped) = oneshot::channel::<()>();
+            cores.cores.push(Arc::new(CoreHandle {
+                index: Core(index),
+                runtime: runtime.handle().clone(),
+                connections: AtomicUsize::new(0),
+                leaving: AtomicBool::new(false),
+                leave: Notify::new(),
+            }));
+            let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || {
+                // Ends when told to, or when the gateway itself is gone.
+                let _ = runtime.block_on(stopped);
+                // Not dropped in place: a name lookup that hangs must not hold up the end of the process.
+                runtime.shutdown_background();
+            })?;
+            cores.threads.push((stop, thread));
+        }
+        Ok(cores)
+    }
+
+    pub(crate) fn all(&self) -> &[Arc<CoreHandle>] {
+        &self.cores
+    }
+
+    /// The first core: where the acceptor and the drivers run besides.
+    pub(crate) fn first(&self) -> &Arc<CoreHandle> {
+        &self.cores[0]
+    }
+
+    /// The core with the fewest connections.
+    pub(crate) fn least_busy(cores: &[Arc<CoreHandle>]) -> &Arc<CoreHandle> {
+        let mut least = &cores[0];
+        for core in &cores[1..] {
+            if core.connections.load(Ordering::Relaxed) < least.connections.load(Ordering::Relaxed) {
+                least = core;
+            }
+        }
+        least
+    }
+
+    /// Connections end after the request they are at; idle ones at once.
+    pub(crate) fn leave(&self) {
+        for core in &self.cores {
+            core.leaving.store(true, Ordering::Release);
+            core.leave.notify_waiters();
+        }
+    }
+
+    /// Connections that are still open.
+    pub(crate) fn connections(&self) -> usize {
+        self.cores.iter().map(|core| core.connections.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Ends the threads and with them whatever still runs.
+    pub(crate) fn stop(self) {
+        for (stop, thread) in self.threads {
+            let _ = stop.send(());
+            // A core that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The acceptor: takes connections from the listening socket and deals them to the cores.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::core::{CoreHandle, Cores, Seat};
+
+/// How long the acceptor rests when the process has no file descriptor left: until some connection ends, and
+/// nothing tells when that is.
+const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// A client's place under the cap on connections, and on its core.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) seat: Seat,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Accepts until it is dropped.
+///
+/// While all `places` are taken nobody is accepted: the kernel's backlog holds who comes, as with any server
+/// at its limit.
+pub(crate) async fn accept<F, S>(
+    listener: TcpListener,
+    cores: Vec<Arc<CoreHandle>>,
+    places: Arc<Semaphore>,
+    serve: F,
+) where
+    F: Fn(TcpStream, SocketAddr, Admission) -> S + Send + Sync + Clone + 'static,
+    S: Future<Output = ()> + Send,
+{
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        let (stream, peer) = match listener.accept().await {
+            Ok((stream, peer)) => (stream, peer),
+            Err(error) => {
+                if !is_the_clients(&error) {
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+                continue;
+            }
+        };
+        let core = Cores::least_busy(&cores);
+        let admission = Admission { seat: core.seat(), _place: place };
+        let Ok(stream) = stream.into_std() else { continue };
+        let serve = serve.clone();
+        core.runtime().spawn(async move {
+            // Registered here, on the core that will serve it.
+            match TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+                Ok(stream) => serve(stream, peer, admission).await,
+                Err(error) => tracing::debug!(%peer, %error, "the connection was gone before it was served"),
+            }
+        });
+    }
+}
+
+/// Whether accepting failed for this one connection only.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

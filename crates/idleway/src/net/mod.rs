@@ -1,0 +1,29 @@
+//! Sockets and HTTP connections: the only place that knows them.
+//!
+//! A [`Client`] and a [`BackendConnection`] are the two ends of an exchange; both stand on a
+//! [`wire::Wire`], one HTTP/1.1 connection with the bytes read ahead and the bytes still to be written.
+//! What is said on them is decided above, in `proxy`.
+
+mod backend;
+mod budget;
+mod client;
+mod clock;
+mod core;
+mod date;
+mod listen;
+mod outbox;
+mod scratch;
+pub(crate) mod wire;
+
+pub(crate) use self::backend::{BackendConnection, ConnectError};
+pub(crate) use self::budget::{Budget, Share};
+pub(crate) use self::client::{BodyFault, Client, ClientLimits, Departed, Next};
+pub(crate) use self::clock::Clock;
+pub(crate) use self::core::{CoreHandle, Cores};
+pub(crate) use self::date::date;
+pub(crate) use self::listen::{Admission, accept};
+
+/// Bytes that one read can bring.
+pub(crate) const fn scratch_size() -> usize {
+    scratch::SIZE
+}

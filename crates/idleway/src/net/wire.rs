@@ -1,0 +1,300 @@
+//! One HTTP/1.1 connection, whichever side it leads to: the socket, the bytes read ahead of their turn and
+//! the bytes still to be written.
+
+use std::future::Future;
+use std::io::{self, IoSlice, Read};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use idleway_h1::{BodyReader, Event, Refusal, Trailers};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::outbox::Outbox;
+use super::scratch::{self, Scratch};
+
+/// Pieces of content that one read may bring before they are handed on.
+pub(crate) const PIECES: usize = 12;
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    inbox: Vec<u8>,
+    outbox: Outbox,
+    /// Bytes may be there that the event loop has been made to forget.
+    overlooked: bool,
+}
+
+/// What ended a read.
+#[derive(Debug)]
+pub(crate) enum ReadFault {
+    /// The other side sent FIN before the message was complete.
+    Cut,
+    /// The connection failed: reset, timed out.
+    Broken(io::Error),
+    /// The bytes are no HTTP/1.1 message that we read.
+    Refused(Refusal),
+    /// Who was to take the content could not: the fault is on the other side of the exchange.
+    Sink(io::Error),
+}
+
+/// How far a body has come.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// This many bytes of content were handed on; there is more to come.
+    Some(usize),
+    /// It is complete; so many bytes came with the end.
+    Done(usize, Option<Trailers>),
+}
+
+/// What one read brought of a body, without the framing it came in.
+#[derive(Debug)]
+pub(crate) struct Content<'a> {
+    /// At most [`PIECES`] at a time.
+    pub(crate) pieces: &'a [IoSlice<'a>],
+    /// With the last of them: the trailers, if there are some.
+    pub(crate) end: Option<Option<&'a Trailers>>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, inbox: Vec::new(), outbox: Outbox::default(), overlooked: false }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Bytes read ahead of their turn.
+    pub(crate) fn inbox_len(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Where a head is written to leave with the next [`Wire::send`].
+    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        self.outbox.tail()
+    }
+
+    pub(crate) fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        self.outbox.send(&self.stream, parts)
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outbox.poll_flush(&self.stream, cx)
+    }
+
+    /// Reads a head: `read` is given all bytes of the message so far and tells how many the head took.
+    ///
+    /// # Errors
+    /// [`ReadFault::Cut`] at FIN, also where not one byte had come: [`Wire::inbox_len`] tells which.
+    pub(crate) fn poll_head<H>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut read: impl FnMut(&[u8]) -> Result<Option<(H, usize)>, Refusal>,
+    ) -> Poll<Result<H, ReadFault>> {
+        if !self.inbox.is_empty()
+            && let Some((head, taken)) = read(&self.inbox).map_err(ReadFault::Refused)?
+        {
+            self.consume(taken);
+            return Poll::Ready(Ok(head));
+        }
+        loop {
+            let mut scratch = Scratch::borrow();
+            let read_now = ready!(self.poll_read(cx, &mut scratch)).map_err(ReadFault::Broken)?;
+            if read_now == 0 {
+                return Poll::Ready(Err(ReadFault::Cut));
+            }
+            if self.inbox.is_empty() {
+                // The usual case: the whole head in one read, parsed where it lies.
+                let bytes = &scratch[..read_now];
+                match read(bytes) {
+                    Ok(Some((head, taken))) => {
+                        self.inbox.extend_from_slice(&bytes[taken..]);
+                        return Poll::Ready(Ok(head));
+                    }
+                    Ok(None) => self.inbox.extend_from_slice(bytes),
+                    Err(refusal) => {
+                        self.inbox.extend_from_slice(bytes);
+                        return Poll::Ready(Err(ReadFault::Refused(refusal)));
+                    }
+                }
+            } else {
+                self.inbox.extend_from_slice(&scratch[..read_now]);
+                if let Some((head, taken)) = read(&self.inbox).map_err(ReadFault::Refused)? {
+                    self.consume(taken);
+                    return Poll::Ready(Ok(head));
+                }
+            }
+        }
+    }
+
+    /// Reads once from a body and hands its content on in pieces.
+    ///
+    /// At most `room` bytes are read; `take` gets what one read brought, and the end.
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut BodyReader,
+        room: usize,
+        mut take: impl FnMut(Content<'_>) -> io::Result<()>,
+    ) -> Poll<Result<Body, ReadFault>> {
+        if !self.inbox.is_empty() {
+            let inbox = std::mem::take(&mut self.inbox);
+            let (used, body) = decode(&inbox, reader, &mut take)?;
+            if used < inbox.len() {
+                self.inbox = inbox[used..].to_vec();
+            }
+            if let Some(body) = body {
+                return Poll::Ready(Ok(body));
+            }
+        } else if let (_, Some(body)) = decode(&[], reader, &mut take)? {
+            // A body of no bytes is complete before anything is read.
+            return Poll::Ready(Ok(body));
+        }
+        let mut scratch = Scratch::borrow();
+        loop {
+            let room = room.clamp(1, scratch::SIZE);
+            let read_now = ready!(self.poll_read(cx, &mut scratch[..room])).map_err(ReadFault::Broken)?;
+            if read_now == 0 {
+                if reader.end_of_input().is_err() {
+                    return Poll::Ready(Err(ReadFault::Cut));
+                }
+                take(Content { pieces: &[], end: Some(None) }).map_err(ReadFault::Sink)?;
+                return Poll::Ready(Ok(Body::Done(0, None)));
+            }
+            let bytes = &scratch[..read_now];
+            let (used, body) = decode(bytes, reader, &mut take)?;
+            self.inbox.extend_from_slice(&bytes[used..]);
+            if let Some(body) = body {
+                return Poll::Ready(Ok(body));
+            }
+        }
+    }
+
+    /// Reads ahead while it is not yet the turn of what comes; at most `bound` bytes are held.
+    ///
+    /// Ready with what ended the connection; pending as long as it stands.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>, bound: usize) -> Poll<ReadFault> {
+        while self.inbox.len() < bound {
+            let mut scratch = Scratch::borrow();
+            let room = (bound - self.inbox.len()).min(scratch::SIZE);
+            match ready!(self.poll_read(cx, &mut scratch[..room])) {
+                Ok(0) => return Poll::Ready(ReadFault::Cut),
+                Ok(read_now) => self.inbox.extend_from_slice(&scratch[..read_now]),
+                Err(error) => return Poll::Ready(ReadFault::Broken(error)),
+            }
+        }
+        self.poll_end_behind(cx)
+    }
+
+    /// Ready with what ended the connection, although unread bytes stand before it and are not to be read now.
+    ///
+    /// The event loop tells of the end beside the bytes. So that the bytes themselves wake nobody again and
+    /// again, what is noted of them is forgotten here, and remembered for the next read.
+    pub(crate) fn poll_end_behind(&mut self, cx: &mut Context<'_>) -> Poll<ReadFault> {
+        loop {
+            if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
+                return Poll::Ready(ReadFault::Broken(error));
+            }
+            // Polled only for what it says of this moment: the wait is registered above.
+            let noted = pin!(self.stream.ready(Interest::READABLE)).poll(cx);
+            if matches!(noted, Poll::Ready(Ok(noted)) if noted.is_read_closed()) {
+                return Poll::Ready(match self.stream.take_error() {
+                    Ok(None) => ReadFault::Cut,
+                    Ok(Some(error)) | Err(error) => ReadFault::Broken(error),
+                });
+            }
+            self.overlooked = true;
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.stream.try_io(Interest::READABLE, nothing);
+        }
+    }
+
+    /// Reads and throws away; ready with the bytes of one read, 0 at FIN.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.inbox.is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut self.inbox).len()));
+        }
+        let mut scratch = Scratch::borrow();
+        self.poll_read(cx, &mut scratch)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.overlooked {
+            // The event loop will not tell again of bytes that have come before.
+            match (&*SockRef::from(&self.stream)).read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.overlooked = false,
+                read => {
+                    self.overlooked = matches!(read, Ok(length) if length == buffer.len());
+                    return Poll::Ready(read);
+                }
+            }
+        }
+        let mut buffer = ReadBuf::new(buffer);
+        // `AsyncRead` and not `try_read`: a read that comes back short clears the readiness, so that the
+        // next wait costs no read that would block.
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn consume(&mut self, taken: usize) {
+        if taken == self.inbox.len() {
+            self.inbox = Vec::new();
+        } else {
+            self.inbox.drain(..taken);
+        }
+    }
+}
+
+/// Takes the framing off `bytes`. Tells how many bytes were used, and whether there is something to report:
+/// content was handed on or the body is complete.
+fn decode(
+    bytes: &[u8],
+    reader: &mut BodyReader,
+    take: &mut impl FnMut(Content<'_>) -> io::Result<()>,
+) -> Result<(usize, Option<Body>), ReadFault> {
+    let mut used = 0;
+    let mut content = 0;
+    loop {
+        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let mut count = 0;
+        let mut more = true;
+        let mut end = None;
+        while count < PIECES && more {
+            let step = reader.next(&bytes[used..]).map_err(ReadFault::Refused)?;
+            match step.event {
+                Event::Data(range) => {
+                    let piece = &bytes[used + range.start..used + range.end];
+                    content += piece.len();
+                    pieces[count] = IoSlice::new(piece);
+                    count += 1;
+                }
+                Event::NeedMore => more = false,
+                Event::Done(trailers) => {
+                    more = false;
+                    end = Some(trailers);
+                }
+            }
+            used += step.consumed;
+        }
+        if count > 0 || end.is_some() {
+            take(Content { pieces: &pieces[..count], end: end.as_ref().map(Option::as_ref) })
+                .map_err(ReadFault::Sink)?;
+        }
+        if let Some(trailers) = end {
+            return Ok((used, Some(Body::Done(content, trailers))));
+        }
+        if !more {
+            return Ok((used, (content > 0).then_some(Body::Some(content))));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One try on one backend.
+
+use std::time::{Duration, Instant};
+
+use idleway_core::{Outcome, Permit};
+use idleway_h1::{ResponseHead, Version};
+
+use super::evidence::Reached;
+use super::exchange::{Exchange, ResponseFault};
+use super::headers;
+use super::linger::AtWork;
+use super::pace::{Over, Pace};
+use super::record::Record;
+use super::relay::{Broken, Relay};
+use super::upload::{Announced, Upload, stop_for};
+use super::{Ended, Stop};
+use crate::error::Reject;
+use crate::live::{Backend, Live, LivePool, Snapshot};
+use crate::message::Request;
+use crate::net::{BackendConnection, Client, ConnectError, Departed};
+
+/// A request that cannot be repeated takes only a kept connection that has been idle for less than this: the
+/// older one is, the likelier the backend is closing it right now.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// Room for a head, so that writing a usual one moves nothing.
+const USUAL_HEAD: usize = 1024;
+
+/// What one Attempt has to go by.
+pub(super) struct Attempt<'a> {
+    pub(super) live: &'a Live,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) pool: &'a LivePool,
+    pub(super) backend: &'a Backend,
+    pub(super) request: &'a Request,
+    pub(super) upload: &'a Upload,
+    pub(super) deadline: Option<Instant>,
+}
+
+/// How an Attempt ended, where the request did not end with it.
+pub(super) enum Attempted {
+    Ended(Ended),
+    Failed(Failure),
+}
+
+/// The backend failed before its response began.
+pub(super) struct Failure {
+    pub(super) reached: Reached,
+    pub(super) reject: Reject,
+}
+
+impl Attempt<'_> {
+    pub(super) async fn run(
+        &self,
+        client: &mut Client,
+        mut permit: Permit<Box<BackendConnection>>,
+        record: &mut Record<'_>,
+    ) -> Result<Attempted, Stop> {
+        let announced = self.upload.announced();
+        if announced == Announced::Chunked && self.backend.speaks_http10() {
+            return Err(Reject::LengthRequired.into());
+        }
+        record.reached = Reached::NotConnected;
+        let connection = match self.connection(client, &mut permit).await? {
+            Ok(connection) => connection,
+            Err(error) => {
+                permit.finish(Outcome::Failure, None);
+                return Ok(self.failed(Reached::NotConnected, self.unreachable(&error)));
+            }
+        };
+        let mut head = Vec::with_capacity(USUAL_HEAD);
+        headers::request(&mut head, self.request, announced, self.live.via(), self.pool.plan.keep_alive);
+        let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
+        let mut work = AtWork::new(exchange, self.pool.plan.keep_alive);
+        work.send(&head, self.upload);
+        let mut pace = Pace::new(&self.snapshot.plan.client, self.pool.plan.timeout, self.deadline);
+        let mut relay = Relay::new(client, &mut work, &mut pace, self.request);
+        let response = relay.response().await;
+        record.reached = work.reached();
+        match response {
+            Ok(response) => {
+                record.answered(response.status());
+                self.relay_response(client, work, pace, &response, record).await.map(Attempted::Ended)
+            }
+            Err(broken) => self.broken(broken, work),
+        }
+    }
+
+    /// The Slot's own connection if it is fresh, otherwise a new one.
+    async fn connection(
+        &self,
+        client: &mut Client,
+        permit: &mut Permit<Box<BackendConnection>>,
+    ) -> Result<Result<Box<BackendConnection>, ConnectError>, Departed> {
+        let core = client.core().index();
+        if let Some(kept) = permit.take_kept() {
+            let repeatable = self.request.is_idempotent();
+            let usable = (repeatable || kept.idle_for() < YOUNG) && kept.is_fresh(repeatable);
+            if usable && let Ok(connection) = kept.move_to(core) {
+                return Ok(Ok(connection));
+            }
+        }
+        let within = self.pool.plan.connect_timeout;
+        client.stays_for(BackendConnection::connect(&self.backend.origin, core, within)).await
+    }
+
+    async fn relay_response(
+        &self,
+        client: &mut Client,
+        mut work: AtWork,
+        mut pace: Pace<'_>,
+        response: &ResponseHead,
+        record: &mut Record<'_>,
+    ) -> Result<Ended, Stop> {
+        self.backend.note_version(response.version() == Version::Http10);
+        let persists = self.request.head.keep_alive()
+            && !self.snapshot.client.keep_alive.is_zero()
+            && !client.core().is_leaving();
+        pace.moved();
+        client.tail().reserve(USUAL_HEAD);
+        let out = headers::response(client.tail(), self.request, response, self.live.via(), persists);
+        let mut relay = Relay::new(client, &mut work, &mut pace, self.request);
+        let bound = usize::try_from(self.pool.plan.response_buffer).unwrap_or(usize::MAX);
+        // Held until the client has taken the rest.
+        let mut share = None;
+        let result = relay.body(out.outgoing, bound, self.live.budget(), &mut share).await;
+        record.sent = relay.sent();
+        let read_whole = client.body_is_read();
+        match result {
+            Ok(()) => work.over(Outcome::Success),
+            Err(broken) => {
+                record.cut(&self.reason(&broken));
+                // The backend's own end of the connection frees the Slot; any other end leaves it at work.
+                if let Broken::Response(ResponseFault::Closed(_)) = broken {
+                    work.over(Outcome::Ignored);
+                } else {
+                    drop(work);
+                }
+                return Ok(match broken {
+                    Broken::Departed(_) => Ended::Gone,
+                    Broken::Over(Over::Client) => Ended::Reset,
+                    _ if out.until_close => Ended::Reset,
+                    _ => {
+                        // What has come of it is delivered; that it is cut shows in the framing.
+                        let _ = client.flush(self.snapshot.client.write).await;
+                        Ended::Gone
+                    }
+                });
+            }
+        }
+        // The Slot serves the next request already; this client takes the rest at its own pace.
+        if client.flush(self.snapshot.client.write).await.is_err() {
+            record.departed(Departed::Reset);
+            return Ok(Ended::Gone);
+        }
+        Ok(if out.persists && read_whole { Ended::Kept } else { Ended::Closed })
+    }
+
+    /// What becomes of a request whose exchange broke before the response began.
+    fn broken(&self, broken: Broken, work: AtWork) -> Result<Attempted, Stop> {
+        match broken {
+            Broken::Response(ResponseFault::Closed(_)) => {
+                let reached = work.reached();
+                let reject = self.reason(&broken);
+                work.over(Outcome::Ignored);
+                Ok(self.failed(reached, reject))
+            }
+            Broken::Departed(departed) => Err(departed.into()),
+            Broken::Upload(fault) => Err(stop_for(fault, &self.snapshot.client)),
+            // The backend may be at work still: dropping `work` lets its Slot linger.
+            broken => Err(self.reason(&broken).into()),
+        }
+    }
+
+    /// The one reason of an exchange that broke.
+    fn reason(&self, broken: &Broken) -> Reject {
+        let backend = self.backend.name.clone();
+        match broken {
+            Broken::Response(ResponseFault::Closed(error)) => {
+                let why = match error {
+                    None => "closed the connection before its response was complete".to_owned(),
+                    Some(error) => format!("the connection failed: {error}"),
+                };
+                Reject::BackendClosed { backend, why }
+            }
+            Broken::Response(ResponseFault::Nonsense(why)) => {
+                Reject::BackendNonsense { backend, why: why.clone() }
+            }
+            Broken::Over(Over::Timeout) => Reject::BackendSilent { backend, after: self.pool.plan.timeout },
+            Broken::Over(Over::Deadline) => {
+                Reject::DeadlineOver { after: self.pool.plan.deadline.unwrap_or_default() }
+            }
+            Broken::Over(Over::Client) | Broken::Upload(_) | Broken::Departed(_) => Reject::BodyTooSlow,
+        }
+    }
+
+    fn unreachable(&self, error: &ConnectError) -> Reject {
+        Reject::BackendUnreachable { backend: self.backend.name.clone(), why: error.to_string() }
+    }
+
+    fn failed(&self, reached: Reached, reject: Reject) -> Attempted {
+        tracing::debug!(id = %self.request.id, phase = reached.name(), reason = %reject, "an attempt failed");
+        Attempted::Failed(Failure { reached, reject })
+    }
+}

@@ -1,0 +1,106 @@
+//! A request's way to a backend: a Permit, an Attempt, and another where that is allowed.
+
+use std::time::Instant;
+
+use idleway_core::{Ask, Permit, Reason, Refusal};
+
+use super::attempt::{Attempt, Attempted, Failure};
+use super::record::Record;
+use super::upload::Upload;
+use super::{Ended, Stop};
+use crate::error::Reject;
+use crate::live::{Live, LivePool, Snapshot, time_at};
+use crate::message::Request;
+use crate::net::{BackendConnection, Client};
+
+pub(super) async fn forward<'a>(
+    client: &mut Client,
+    live: &Live,
+    snapshot: &Snapshot,
+    pool: &'a LivePool,
+    request: &Request,
+    record: &mut Record<'a>,
+) -> Result<Ended, Stop> {
+    let deadline = pool.plan.deadline.map(|within| request.arrived + within);
+    let upload = Upload::read(client, live, &snapshot.client, pool, request, deadline)
+        .await
+        .map_err(|stop| in_time(stop, pool, deadline))?;
+    let mut now = if upload.complete && upload.buffer.is_empty() { request.arrived } else { Instant::now() };
+    let mut ask = Ask::new(client.core().index(), time_at(waits_until(now, pool, deadline)));
+    let mut last_failure: Option<Failure> = None;
+    loop {
+        record.joined(now);
+        let permit = match client.stays_for(pool.slots.acquire(ask.clone())).await? {
+            Ok(permit) => permit,
+            Err(refusal) => return Err(refused(refusal, last_failure, pool, deadline).into()),
+        };
+        let Some(backend) = pool.backend(permit.backend()) else {
+            debug_assert!(false, "a Permit for a backend that this pool does not have");
+            continue;
+        };
+        record.granted(backend, permit.waited());
+        let key = permit.backend();
+        client.send_continue();
+        let attempt = Attempt { live, snapshot, pool, backend, request, upload: &upload, deadline };
+        let failure = match attempt.run(client, permit, record).await? {
+            Attempted::Ended(ended) => return Ok(ended),
+            Attempted::Failed(failure) => failure,
+        };
+        let body_at_hand = client.body_received() == upload.buffer.len() as u64;
+        let again = failure.reached.may_try_again(request.is_idempotent(), body_at_hand);
+        if !again || record.attempts >= pool.plan.attempts {
+            return Err(failure.reject.into());
+        }
+        tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");
+        ask.avoid.push(key);
+        last_failure = Some(failure);
+        now = Instant::now();
+    }
+}
+
+/// Until when the request would stand in line.
+fn waits_until(now: Instant, pool: &LivePool, deadline: Option<Instant>) -> Instant {
+    let until = now + pool.plan.queue.wait;
+    deadline.map_or(until, |deadline| until.min(deadline))
+}
+
+/// The one reason of a request that got no Slot.
+fn refused(
+    refusal: Refusal,
+    last_failure: Option<Failure>,
+    pool: &LivePool,
+    deadline: Option<Instant>,
+) -> Reject {
+    match (refusal.reason, last_failure) {
+        (Reason::WaitOver, _) if is_over(deadline) => deadline_over(pool),
+        // What went wrong with the last backend says more than that there is no other.
+        (Reason::NoBackendUp, Some(failure)) => failure.reject,
+        (reason, _) => {
+            if reason == Reason::Busy {
+                pool.tell_of_queue();
+            }
+            Reject::NoSlot { reason, retry_after: refusal.retry_after }
+        }
+    }
+}
+
+fn in_time(stop: Stop, pool: &LivePool, deadline: Option<Instant>) -> Stop {
+    match stop {
+        Stop::Reject(Reject::BodyTooSlow) if is_over(deadline) => deadline_over(pool).into(),
+        stop => stop,
+    }
+}
+
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
+}
+
+fn deadline_over(pool: &LivePool) -> Reject {
+    Reject::DeadlineOver { after: pool.plan.deadline.unwrap_or_default() }
+}
+
+// The future of a request may be mounted in anyone's runtime.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Permit<Box<BackendConnection>>>();
+};

@@ -1,0 +1,127 @@
+//! A Slot whose request nobody waits for any more.
+//!
+//! A client that leaves, a timeout that fires, a future that is dropped or a task that panics does not make a
+//! backend idle: one-thread backends work on, whatever becomes of the connection. So the Slot lingers, until
+//! the backend itself ends its response or closes.
+
+use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
+use std::task::{Context, Poll, ready};
+
+use idleway_core::Outcome;
+use tokio::runtime::Handle;
+
+use super::evidence::Reached;
+use super::exchange::{Exchange, ResponseFault, Sending};
+use crate::net::scratch_size;
+use crate::net::wire::{Body, ReadFault};
+
+/// An Exchange that is not over.
+///
+/// Taken apart by [`AtWork::over`] once the backend has ended its work; dropped in any other way, it lingers.
+#[derive(Debug)]
+pub(super) struct AtWork {
+    exchange: Option<Exchange>,
+    keep_alive: bool,
+}
+
+impl AtWork {
+    pub(super) fn new(exchange: Exchange, keep_alive: bool) -> Self {
+        Self { exchange: Some(exchange), keep_alive }
+    }
+
+    /// The backend has ended its response or closed: the Slot is free.
+    pub(super) fn over(mut self, outcome: Outcome) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.end(outcome, self.keep_alive);
+        }
+    }
+}
+
+impl Deref for AtWork {
+    type Target = Exchange;
+
+    #[expect(
+        clippy::expect_used,
+        reason = "only `over` and `drop` take the exchange, and both end this value"
+    )]
+    fn deref(&self) -> &Exchange {
+        self.exchange.as_ref().expect("at work")
+    }
+}
+
+impl DerefMut for AtWork {
+    #[expect(
+        clippy::expect_used,
+        reason = "only `over` and `drop` take the exchange, and both end this value"
+    )]
+    fn deref_mut(&mut self) -> &mut Exchange {
+        self.exchange.as_mut().expect("at work")
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let Some(mut exchange) = self.exchange.take() else {
+            return;
+        };
+        if exchange.reached() < Reached::HeadComplete {
+            exchange.abandon_unread();
+            return;
+        }
+        // Without a runtime nobody can watch the connection: dropping the Permit puts the Slot to rest.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        exchange.permit.linger();
+        runtime.spawn(linger(exchange, self.keep_alive));
+    }
+}
+
+/// Reads what still comes and throws it away. Its end is the backend's: no clock runs here, only TCP's own for
+/// a host that has vanished.
+async fn linger(mut exchange: Exchange, keep_alive: bool) {
+    exchange.connection.watch_for_vanished_host();
+    if exchange.upload() != Sending::Whole {
+        // The rest of the body will never come: a backend that waits for it has to be told.
+        exchange.shut_down_writing();
+    } else if exchange.is_answered() && exchange.rest().is_none_or(|rest| rest > LONG_REST) {
+        // A handler that streams to nobody may notice that we have no more to say, and stop.
+        exchange.shut_down_writing();
+    }
+    poll_fn(|cx| poll_end(cx, &mut exchange)).await;
+    exchange.end(Outcome::Ignored, keep_alive);
+}
+
+/// A rest of a streaming response above this, or of unknown length, is not worth reading for the connection.
+const LONG_REST: u64 = 1024 * 1024;
+
+/// Ready when the backend has ended its response or closed the connection.
+fn poll_end(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<()> {
+    if exchange.upload() == Sending::Whole {
+        // What the kernel had not taken yet still belongs to the request. Pending or failed: reading tells.
+        let _ = exchange.connection.wire.poll_flush(cx);
+    }
+    if !exchange.is_answered() && !exchange.is_unreadable() {
+        match ready!(exchange.poll_response(cx, |_| {})) {
+            Ok(_) => {}
+            Err(ResponseFault::Closed(_)) => return Poll::Ready(()),
+            Err(ResponseFault::Nonsense(_)) => exchange.shut_down_writing(),
+        }
+    }
+    while !exchange.is_unreadable() {
+        match ready!(exchange.poll_body(cx, scratch_size(), |_| Ok(()))) {
+            Ok(Body::Some(_)) => {}
+            Ok(Body::Done(..)) => return Poll::Ready(()),
+            Err(ReadFault::Refused(_)) => exchange.shut_down_writing(),
+            Err(_) => return Poll::Ready(()),
+        }
+    }
+    // Where its messages end can no longer be told: only the end of the connection counts.
+    loop {
+        match ready!(exchange.connection.wire.poll_discard(cx)) {
+            Ok(bytes) if bytes > 0 => {}
+            _ => return Poll::Ready(()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The data plane. This page is a request's way through the gateway:
+//!
+//! ```text
+//! serve: one connection, its requests in order → snapshot taken once → route → guard
+//! → forward: acquire a Permit (granted | queued | refused) → headers out → send on the slot's connection
+//! → judge (fail over?) → headers in → body carrying the Permit → last byte → slot goes to the first Waiter
+//! ```
+//!
+//! Inside, what goes wrong is an `Err` that travels up by `?`; here, in [`answer_one`], it becomes an answer.
+
+mod answer;
+mod attempt;
+mod evidence;
+mod exchange;
+mod forward;
+mod frame;
+mod guard;
+mod headers;
+mod linger;
+mod pace;
+mod record;
+mod relay;
+mod upload;
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use idleway_h1::RequestHead;
+use tokio::net::TcpStream;
+
+use self::record::Record;
+use crate::error::Reject;
+use crate::live::{Live, Snapshot};
+use crate::message::Request;
+use crate::net::{Admission, Client, Departed, Next};
+
+/// Serves one client connection: its requests in order, until it ends.
+pub(crate) async fn serve(live: Arc<Live>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
+    let core = Arc::clone(admission.seat.core());
+    let mut snapshot = live.snapshot();
+    let mut client = Client::new(stream, peer, Arc::clone(&core), snapshot.client.head_timeout);
+    let mut leave = pin!(core.leave().notified());
+    let ended = loop {
+        let next = client.next_request(&snapshot.client, leave.as_mut()).await;
+        // The request's future is boxed apart from the connection's: an idle connection pays for none.
+        let ended = match next {
+            Next::Request(head) => {
+                snapshot = live.snapshot();
+                Box::pin(answer_one(&mut client, &live, &snapshot, head)).await
+            }
+            Next::Refused(refusal) => {
+                Box::pin(refuse(&mut client, &snapshot, Reject::Refused(refusal))).await
+            }
+            Next::TooSlow => Box::pin(refuse(&mut client, &snapshot, Reject::HeadTooSlow)).await,
+            Next::Over => Ended::Gone,
+        };
+        if ended != Ended::Kept {
+            break ended;
+        }
+    };
+    match ended {
+        Ended::Kept | Ended::Gone => {}
+        Ended::Reset => client.reset(),
+        Ended::Closed => {
+            let silence = snapshot.client.write;
+            Box::pin(client.close(silence)).await;
+        }
+    }
+}
+
+/// What becomes of the client's connection after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It serves the next one.
+    Kept,
+    /// It is closed once the answer has been written.
+    Closed,
+    /// It is reset: the client has to see that its answer is cut.
+    Reset,
+    /// There is nobody left.
+    Gone,
+}
+
+/// Why a request's way ended early.
+#[derive(Debug)]
+enum Stop {
+    /// The gateway itself answers.
+    Reject(Reject),
+    Departed(Departed),
+}
+
+impl From<Reject> for Stop {
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
+    }
+}
+
+impl From<Departed> for Stop {
+    fn from(departed: Departed) -> Self {
+        Self::Departed(departed)
+    }
+}
+
+/// One request, one answer, one line in the log.
+async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head: Box<RequestHead>) -> Ended {
+    let request = Request::new(head, client.peer(), Arc::clone(client.address()));
+    let mut record = Record::new(&request);
+    let ended = match travel(client, live, snapshot, &request, &mut record).await {
+        Ok(ended) => ended,
+        Err(Stop::Departed(departed)) => {
+            record.departed(departed);
+            Ended::Gone
+        }
+        Err(Stop::Reject(reject)) => {
+            record.rejected(&reject);
+            answer::send(client, &snapshot.client, Some(&request), &reject).await
+        }
+    };
+    record.received = client.body_received();
+    if snapshot.plan.access_log {
+        record.log(&request);
+    }
+    ended
+}
+
+async fn travel<'a>(
+    client: &mut Client,
+    live: &Live,
+    snapshot: &'a Snapshot,
+    request: &Request,
+    record: &mut Record<'a>,
+) -> Result<Ended, Stop> {
+    let head = &request.head;
+    guard::admit(request, live.via(), snapshot.client.body)?;
+    let pool = snapshot.pool_for(head.method(), head.authority(), head.path()).ok_or(Reject::NoRoute)?;
+    record.pool(pool);
+    forward::forward(client, live, snapshot, pool, request, record).await
+}
+
+/// Answers what is no request. There is nothing to read on: the connection ends.
+async fn refuse(client: &mut Client, snapshot: &Snapshot, reject: Reject) -> Ended {
+    tracing::debug!(client = %client.peer(), reason = %reject, "refused what is no request");
+    answer::send(client, &snapshot.client, None, &reject).await
+}

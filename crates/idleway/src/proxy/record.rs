@@ -1,0 +1,118 @@
+//! What is told about a request: one line in the log.
+
+use std::time::{Duration, Instant};
+
+use super::evidence::Reached;
+use crate::error::Reject;
+use crate::live::{Backend, LivePool};
+use crate::message::Request;
+use crate::net::Departed;
+
+/// The longest target in the log, in bytes.
+const LONGEST_TARGET: usize = 512;
+
+/// One request, as it will be told.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    pool: Option<&'a str>,
+    backend: Option<&'a str>,
+    pub(super) reached: Reached,
+    pub(super) attempts: u32,
+    waited: Duration,
+    /// Since when it asks for a Slot, while it has none.
+    joined: Option<Instant>,
+    answered: Option<Instant>,
+    arrived: Instant,
+    status: u16,
+    reason: Option<String>,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn new(request: &Request) -> Self {
+        Self {
+            pool: None,
+            backend: None,
+            reached: Reached::NotConnected,
+            attempts: 0,
+            waited: Duration::ZERO,
+            joined: None,
+            answered: None,
+            arrived: request.arrived,
+            status: 0,
+            reason: None,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    pub(super) fn pool(&mut self, pool: &'a LivePool) {
+        self.pool = Some(&pool.plan.name);
+    }
+
+    /// It asks for a Slot.
+    pub(super) fn joined(&mut self, at: Instant) {
+        self.joined = Some(at);
+    }
+
+    /// It has a Slot of this backend.
+    pub(super) fn granted(&mut self, backend: &'a Backend, waited: Duration) {
+        self.attempts += 1;
+        self.waited += waited;
+        self.joined = None;
+        self.backend = Some(&backend.name);
+    }
+
+    /// The backend's response has begun.
+    pub(super) fn answered(&mut self, status: u16) {
+        self.answered = Some(Instant::now());
+        self.status = status;
+    }
+
+    pub(super) fn rejected(&mut self, reject: &Reject) {
+        self.status = reject.status();
+        self.reason = Some(format!("{}: {reject}", reject.name()));
+    }
+
+    /// The response broke off after its head had been passed on.
+    pub(super) fn cut(&mut self, reject: &Reject) {
+        self.reason = Some(format!("cut: {reject}"));
+    }
+
+    pub(super) fn departed(&mut self, departed: Departed) {
+        let how = match departed {
+            Departed::Closed => "the client closed",
+            Departed::Reset => "the client reset the connection",
+        };
+        self.reason = Some(format!("departed: {how}"));
+    }
+
+    pub(super) fn log(&self, request: &Request) {
+        let target = request.head.target();
+        // Whoever left the line, or was refused there, has waited since it joined.
+        let waited = self.waited + self.joined.map_or(Duration::ZERO, |joined| joined.elapsed());
+        tracing::info!(
+            target: "idleway::access",
+            id = %request.id,
+            client = %request.peer,
+            method = request.head.method(),
+            path = target.get(..LONGEST_TARGET).unwrap_or(target),
+            status = self.status,
+            pool = self.pool.unwrap_or("-"),
+            backend = self.backend.unwrap_or("-"),
+            phase = self.reached.name(),
+            attempts = self.attempts,
+            wait_ms = millis(waited),
+            first_byte_ms = self.answered.map(|at| millis(at - self.arrived)),
+            total_ms = millis(self.arrived.elapsed()),
+            received = self.received,
+            sent = self.sent,
+            reason = self.reason.as_deref().unwrap_or("-"),
+        );
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

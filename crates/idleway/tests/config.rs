@@ -1,0 +1,198 @@
+//! The configuration as a person writes it: what it means, and what is said where it means nothing.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use idleway::config::{ClientPlan, LimitsPlan, Overrides, Plan, PoolPlan, QueuePlan};
+
+fn plan(text: &str) -> Plan {
+    Plan::from_toml(text, "idleway.toml").unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn origins(pool: &PoolPlan) -> Vec<String> {
+    pool.backends.iter().map(|backend| backend.origin.to_string()).collect()
+}
+
+/// Each case of the file: the configuration, and all that is said about it, character for character.
+#[test]
+fn each_fault_is_told_with_its_place() {
+    let mut cases = 0;
+    for case in include_str!("config/faults.txt").split("=== ").skip(1) {
+        let (name, rest) = case.split_once('\n').unwrap();
+        let (text, expected) = rest.split_once("--- is told\n").unwrap();
+        let told = match Plan::from_toml(text, "idleway.toml") {
+            Ok(_) => "nothing".to_owned(),
+            Err(faults) => faults.to_string(),
+        };
+        assert!(told == expected.trim_end(), "{name}: instead of\n{expected}it is told\n{told}\n");
+        cases += 1;
+    }
+    assert!(cases >= 35, "the file was cut differently: {cases} cases");
+}
+
+#[test]
+fn one_line_is_a_configuration() {
+    let plan = plan(r#"backends = ["http://127.0.0.1:6000", "http://127.0.0.1:6001"]"#);
+    assert_eq!(plan.listen, SocketAddr::from(([127, 0, 0, 1], 5000)));
+    assert_eq!(plan.threads, std::thread::available_parallelism().unwrap().get());
+    assert_eq!((plan.limits, plan.client), (LimitsPlan::default(), ClientPlan::default()));
+    assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(30), true));
+    assert_eq!(plan.pools.len(), 1);
+    let pool = &plan.pools[0];
+    assert_eq!(*pool, PoolPlan::new("default", pool.backends.clone()));
+    assert_eq!(origins(pool), ["http://127.0.0.1:6000", "http://127.0.0.1:6001"]);
+    assert!(pool.backends.iter().all(|backend| backend.slots == 1));
+    assert_eq!(plan.routes.find("POST", "", "/process").map(|route| route.pool), Some(0));
+}
+
+#[test]
+fn urls_are_a_configuration() {
+    let urls = ["http://127.0.0.1:6000".to_owned(), "http://127.0.0.1:6001".to_owned()];
+    let file = r#"backends = ["http://127.0.0.1:6000", "http://127.0.0.1:6001"]"#;
+    assert_eq!(Plan::from_urls(&urls).unwrap(), plan(file));
+    assert_eq!(
+        Plan::from_urls(&["127.0.0.1:6000".to_owned(), "http://[::1]:5000".to_owned()])
+            .unwrap_err()
+            .to_string(),
+        "command line: `127.0.0.1:6000` is not the URL of a backend\n    hint: write \"http://127.0.0.1:6000\""
+    );
+    assert_eq!(
+        Plan::from_urls(&[]).unwrap_err().to_string(),
+        "command line: a pool needs at least one backend\n    \
+         hint: write: backends = [\"http://127.0.0.1:6000\"]"
+    );
+}
+
+/// Every key there is.
+const EVERYTHING: &str = r#"
+listen = "[::]:8080"
+threads = 2
+drain_timeout = "10s"
+access_log = false
+client = { read = "5s", write = "6s", rate = 0 }
+
+[limits]
+head = "16KiB"
+target = "4KiB"
+fields = 50
+body = "10MB"
+connections = 500
+buffered = "1GiB"
+keep_alive = "0"
+head_timeout = "3s"
+
+[pools.workers]
+backends = ["http://10.0.0.1:6000", { url = "http://10.0.0.2:6000", slots = 4 }]
+slots = 2
+connect_timeout = "250ms"
+timeout = "10s"
+deadline = "5m"
+queue = { length = 100, wait = "20s" }
+retry = { attempts = 1 }
+keep_alive = false
+keep_idle = "1s"
+request_buffer = "1MiB"
+response_buffer = "2MiB"
+
+[pools.others]
+backends = ["http://10.0.0.3"]
+
+[[routes]]
+host = "api.example.com"
+path = "/process"
+method = ["POST", "PUT"]
+pool = "workers"
+
+[[routes]]
+method = "GET"
+pool = "others"
+"#;
+
+#[test]
+fn every_key_arrives_in_the_plan() {
+    let plan = plan(EVERYTHING);
+    assert_eq!((plan.listen, plan.threads), ("[::]:8080".parse().unwrap(), 2));
+    assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(10), false));
+    let client = ClientPlan { read: Duration::from_secs(5), write: Duration::from_secs(6), rate: 0 };
+    assert_eq!(plan.client, client);
+    let limits = LimitsPlan {
+        head: 16 << 10,
+        target: 4 << 10,
+        fields: 50,
+        body: Some(10_000_000),
+        connections: 500,
+        buffered: 1 << 30,
+        keep_alive: Duration::ZERO,
+        head_timeout: Duration::from_secs(3),
+    };
+    assert_eq!(plan.limits, limits);
+    let workers = PoolPlan {
+        name: "workers".to_owned(),
+        backends: plan.pools[0].backends.clone(),
+        connect_timeout: Duration::from_millis(250),
+        timeout: Duration::from_secs(10),
+        deadline: Some(Duration::from_secs(300)),
+        queue: QueuePlan { length: 100, wait: Duration::from_secs(20) },
+        attempts: 1,
+        keep_alive: false,
+        keep_idle: Duration::from_secs(1),
+        request_buffer: 1 << 20,
+        response_buffer: 2 << 20,
+    };
+    assert_eq!(plan.pools[0], workers);
+    assert_eq!(origins(&workers), ["http://10.0.0.1:6000", "http://10.0.0.2:6000"]);
+    assert_eq!(workers.backends.iter().map(|backend| backend.slots).collect::<Vec<_>>(), [2, 4]);
+    // In the order of the file, not of the alphabet.
+    assert_eq!(plan.pools[1].name, "others");
+    let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool)).collect();
+    assert_eq!(routes, [("POST|PUT api.example.com/process".to_owned(), 0), ("GET /".to_owned(), 1)]);
+}
+
+#[test]
+fn routes_narrow_the_default_pool() {
+    let plan = plan(
+        r#"
+        backends = ["http://10.0.0.1"]
+        routes = [{ path = "/slow", pool = "slow" }, { path = "/slow/not" }]
+        [pools.slow]
+        backends = ["http://10.0.0.2"]
+        "#,
+    );
+    let pool = |path| plan.routes.find("GET", "", path).map(|route| plan.pools[route.pool].name.as_str());
+    assert_eq!(pool("/slow/x"), Some("slow"));
+    assert_eq!(pool("/slow/not/x"), Some("default"));
+    assert_eq!(pool("/"), Some("default"));
+}
+
+#[test]
+fn one_named_pool_needs_no_route() {
+    let plan = plan("[pools.only]\nbackends = [\"http://10.0.0.1\"]");
+    assert_eq!(plan.routes.find("GET", "", "/").map(|route| route.pool), Some(0));
+}
+
+/// Flask listens on the port that is the gateway's default: another `--listen` makes it a backend like any other.
+#[test]
+fn the_command_line_weighs_more_than_the_file() {
+    let text = "threads = 2\nbackends = [\"http://127.0.0.1:5000\"]";
+    let faults = Plan::from_toml(text, "idleway.toml").unwrap_err().to_string();
+    assert!(
+        faults.starts_with("idleway.toml:2:13: http://127.0.0.1:5000 is the gateway's own listener"),
+        "{faults}"
+    );
+
+    let overrides =
+        Overrides { listen: Some("127.0.0.1:7000".parse().unwrap()), threads: NonZeroUsize::new(3) };
+    let plan = overrides.over_toml(text, "idleway.toml").unwrap();
+    assert_eq!((plan.listen.port(), plan.threads), (7000, 3));
+    assert_eq!(overrides.over_urls(&["http://127.0.0.1:5000".to_owned()]).unwrap(), plan);
+
+    let overrides = Overrides { listen: Some("0.0.0.0:6000".parse().unwrap()), threads: None };
+    let faults = overrides.over_urls(&["http://localhost:6000".to_owned()]).unwrap_err().to_string();
+    assert!(
+        faults.starts_with("command line: http://localhost:6000 is the gateway's own listener"),
+        "{faults}"
+    );
+}

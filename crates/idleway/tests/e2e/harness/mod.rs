@@ -1,0 +1,65 @@
+//! What the tests are made of: a gateway on a port of its own, scripted backends, strict clients.
+
+mod backend;
+mod client;
+mod gate;
+mod visit;
+mod wire;
+mod witness;
+
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use idleway::config::Plan;
+use idleway::{Gateway, SlotCounts};
+
+pub(crate) use backend::Backend;
+pub(crate) use client::{Client, Response, ask, get, head_of, post};
+pub(crate) use gate::Gate;
+pub(crate) use visit::Visit;
+pub(crate) use wire::Head;
+
+/// When a test that still waits has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A gateway before these backends, one Slot each, on two cores; `more` is TOML below the top level's first
+/// lines, tables last.
+pub(crate) fn gateway(backends: &[&Backend], more: &str) -> Gateway {
+    let urls: Vec<String> = backends.iter().map(|backend| backend.url()).collect();
+    start(&format!("backends = {urls:?}\n{more}"))
+}
+
+/// A gateway with this configuration, on two cores and a free port.
+pub(crate) fn start(config: &str) -> Gateway {
+    let plan = Plan::from_toml(&format!("threads = 2\n{config}"), "test.toml");
+    let plan = plan.unwrap_or_else(|faults| panic!("{faults}"));
+    Gateway::start(plan, TcpListener::bind("127.0.0.1:0").unwrap()).unwrap()
+}
+
+/// Waits until `condition` holds, for what crosses threads and wakes nobody here.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "it did not come to: {what}");
+        thread::park_timeout(Duration::from_micros(200));
+    }
+}
+
+/// Waits until the Slots stand like this.
+#[track_caller]
+pub(crate) fn until_slots(gateway: &Gateway, what: &str, condition: impl Fn(SlotCounts) -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition(gateway.slots()) {
+        assert!(Instant::now() < until, "it did not come to: {what}; the slots are {:?}", gateway.slots());
+        thread::park_timeout(Duration::from_micros(200));
+    }
+}
+
+/// Waits until all `slots` are idle and nobody is in line.
+#[track_caller]
+pub(crate) fn until_all_idle(gateway: &Gateway, slots: u64) {
+    let rest = SlotCounts { idle: slots, ..SlotCounts::default() };
+    until_slots(gateway, "all slots idle", |counts| counts == rest);
+}

@@ -1,0 +1,30 @@
+//! Idleway end to end: real sockets on loopback, a real gateway, backends that misbehave on purpose.
+//!
+//! Nothing here waits for time to pass: gates hold backends, and a test waits for what it can see. A time limit
+//! is only the bound at which a test has failed.
+
+#![allow(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it could not try"
+)]
+
+mod harness;
+
+mod bounds;
+mod chaos;
+mod departure;
+mod expect;
+mod framing;
+mod headers;
+mod kept;
+mod limit;
+mod nonsense;
+mod queue;
+mod refusal;
+mod shutdown;
+mod slow;
+mod streaming;
+mod strictness;

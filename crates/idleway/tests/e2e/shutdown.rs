@@ -1,0 +1,107 @@
+//! The gateway stops: nobody new, what runs is finished, within a bound.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::thread;
+
+use idleway::Gateway;
+
+use crate::harness::*;
+
+fn working(gate: &Gate) -> Backend {
+    let door = gate.door();
+    Backend::new(move |visit| {
+        visit.body()?;
+        if visit.path() == "/gated" {
+            door.pass()?;
+        }
+        visit.finish("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+    })
+}
+
+/// Begins to stop, and returns once an idle connection has seen it. All Slots are taken.
+fn begin_to_stop(gateway: Gateway) -> thread::JoinHandle<idleway::Drained> {
+    let mut idle = Client::asking(&gateway, get("/"));
+    assert_eq!(idle.answer().status(), 503);
+    let stopping = thread::spawn(move || gateway.shutdown());
+    idle.sees_fin();
+    stopping
+}
+
+#[test]
+fn idle_connections_end_what_runs_is_finished_and_nobody_new_is_taken() {
+    let gate = Gate::new();
+    let backend = working(&gate);
+    let gateway = gateway(&[&backend], "queue = { length = 5, wait = \"60s\" }");
+    let address = gateway.address();
+    let mut kept = Client::asking(&gateway, get("/"));
+    assert_eq!(kept.answer().field("Connection"), None);
+    until_all_idle(&gateway, 1);
+    let mut running = Client::asking(&gateway, post("/gated", "x"));
+    backend.until_at_work();
+    let mut waiting = Client::asking(&gateway, post("/waiting", "x"));
+    until_slots(&gateway, "one in line", |slots| slots.waiting == 1);
+
+    let stopping = thread::spawn(move || gateway.shutdown());
+    kept.sees_fin();
+    eventually("a socket that listens no more", || {
+        TcpStream::connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    });
+    assert!(!stopping.is_finished(), "it did not wait for what runs");
+    gate.open();
+    for client in [&mut running, &mut waiting] {
+        let answer = client.answer();
+        assert_eq!((answer.text(), answer.field("Connection")), ("done", Some("close")));
+        client.sees_fin();
+    }
+    assert_eq!(stopping.join().unwrap().cut, 0);
+    assert_eq!(backend.paths(), ["/", "/gated", "/waiting"]);
+}
+
+#[test]
+fn an_answer_that_streams_is_finished() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let backend = Backend::new(move |visit| {
+        visit.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")?;
+        door.pass()?;
+        visit.finish("half")
+    });
+    let gateway = gateway(&[&backend], "");
+    let mut client = Client::asking(&gateway, get("/"));
+    client.head();
+    let stopping = begin_to_stop(gateway);
+    gate.open();
+    assert_eq!(client.wire.exactly(8).unwrap(), b"halfhalf");
+    client.sees_fin();
+    assert_eq!(stopping.join().unwrap().cut, 0);
+}
+
+#[test]
+fn what_does_not_end_in_time_is_cut_and_counted() {
+    let gate = Gate::new();
+    let backends = [working(&gate), working(&gate)];
+    let gateway = gateway(&[&backends[0], &backends[1]], "drain_timeout = \"100ms\"");
+    let mut clients = [(); 2].map(|()| Client::asking(&gateway, get("/gated")));
+    backends.iter().for_each(Backend::until_at_work);
+    let (done, drained) = mpsc::sync_channel(1);
+    thread::spawn(move || done.send(gateway.shutdown()));
+    let drained = drained.recv_timeout(PATIENCE).expect("an end within the bound");
+    assert_eq!(drained.cut, 2);
+    for client in &mut clients {
+        assert!(client.try_answer("GET").is_err(), "a complete answer of a backend that gave none");
+    }
+}
+
+#[test]
+fn a_gateway_without_clients_stops_at_once_though_a_slot_lingers() {
+    let gate = Gate::new();
+    let backend = working(&gate);
+    let gateway = gateway(&[&backend], "timeout = \"30ms\"");
+    assert_eq!(ask(&gateway, get("/gated")).status(), 504);
+    until_slots(&gateway, "the slot lingers", |slots| slots.lingering == 1);
+    let (done, drained) = mpsc::sync_channel(1);
+    thread::spawn(move || done.send(gateway.shutdown()));
+    assert_eq!(drained.recv_timeout(PATIENCE).expect("an end").cut, 0);
+}
