@@ -75,6 +75,12 @@ impl<C> Permit<C> {
         self.hold = Hold::Started;
     }
 
+    /// The backend itself has closed its connection: nothing is at work any more, and the slot serves for another
+    /// connection. From here on it is as it was before [`started`](Self::started).
+    pub const fn ended(&mut self) {
+        self.hold = Hold::Untouched;
+    }
+
     /// The request is answered or left, the backend has not finished: busy → lingering. Implies `started`.
     pub fn linger(&mut self) {
         self.hold = Hold::Started;

@@ -133,11 +133,19 @@ pub(crate) struct Backend {
     pub(crate) origin: Origin,
     pub(crate) name: String,
     http10: AtomicBool,
+    unreachable: AtomicBool,
 }
 
 impl Backend {
     fn new(origin: Origin) -> Self {
-        Self { name: format!("{}:{}", origin.host, origin.port), origin, http10: AtomicBool::new(false) }
+        let name = format!("{}:{}", origin.host, origin.port);
+        Self { name, origin, http10: AtomicBool::new(false), unreachable: AtomicBool::new(false) }
+    }
+
+    /// Notes whether a connect succeeded; tells whether that is news.
+    pub(crate) fn note_reachable(&self, reachable: bool) -> bool {
+        self.unreachable.load(Ordering::Relaxed) == reachable
+            && self.unreachable.swap(!reachable, Ordering::Relaxed) == reachable
     }
 
     /// Whether its last answer was HTTP/1.0: then it is given no chunks (RFC 9112 section 6.1).

@@ -281,12 +281,19 @@ impl Client {
         self.wire.send(parts).map_err(|_| Departed::Reset)
     }
 
+    /// Has `parts` written with the next [`Client::send`] or flush, not before.
+    pub(crate) fn hold(&mut self, parts: &[IoSlice<'_>]) {
+        let tail = self.wire.tail();
+        parts.iter().for_each(|part| tail.extend_from_slice(part));
+    }
+
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Departed>> {
         self.wire.poll_flush(cx).map_err(|_| Departed::Reset)
     }
 
     /// Waits until the client has taken all that was sent to it, or takes nothing for `silence`.
     pub(crate) async fn flush(&mut self, silence: Duration) -> Result<(), Departed> {
+        self.send(&[])?;
         if self.outbox().is_empty() {
             return Ok(());
         }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use idleway_core::{Outcome, Permit};
+use idleway_core::{BackendKey, Health, Outcome, Permit};
 use idleway_h1::{ResponseHead, Version};
 
 use super::evidence::Reached;
-use super::exchange::{Exchange, ResponseFault};
+use super::exchange::{Exchange, ResponseFault, USUAL_HEAD};
 use super::headers;
 use super::linger::AtWork;
 use super::pace::{Over, Pace};
@@ -22,9 +22,6 @@ use crate::net::{BackendConnection, Client, ConnectError, Departed};
 /// A request that cannot be repeated takes only a kept connection that has been idle for less than this: the
 /// older one is, the likelier the backend is closing it right now.
 const YOUNG: Duration = Duration::from_secs(1);
-
-/// Room for a head, so that writing a usual one moves nothing.
-const USUAL_HEAD: usize = 1024;
 
 /// What one Attempt has to go by.
 pub(super) struct Attempt<'a> {
@@ -60,48 +57,96 @@ impl Attempt<'_> {
         if announced == Announced::Chunked && self.backend.speaks_http10() {
             return Err(Reject::LengthRequired.into());
         }
-        record.reached = Reached::NotConnected;
-        let connection = match self.connection(client, &mut permit).await? {
-            Ok(connection) => connection,
-            Err(error) => {
-                permit.finish(Outcome::Failure, None);
-                return Ok(self.failed(Reached::NotConnected, self.unreachable(&error)));
+        let mut kept = self.kept(client, &mut permit);
+        loop {
+            record.reached = Reached::NotConnected;
+            let reused = kept.is_some();
+            let connection = match kept.take() {
+                Some(connection) => connection,
+                None => match self.connect(client, permit.backend()).await? {
+                    Ok(connection) => connection,
+                    Err(error) => {
+                        permit.finish(Outcome::Failure, None);
+                        return Ok(self.failed(Reached::NotConnected, self.unreachable(&error)));
+                    }
+                },
+            };
+            let mut work = self.begin(permit, connection, announced);
+            let mut pace = Pace::new(&self.snapshot.plan.client, self.pool.plan.timeout, self.deadline);
+            let response = Relay::new(client, &mut work, &mut pace, self.request).response().await;
+            record.reached = work.reached();
+            let broken = match response {
+                Ok(response) => {
+                    record.answered(response.status());
+                    let ended = self.relay_response(client, work, pace, &response, record).await?;
+                    return Ok(Attempted::Ended(ended));
+                }
+                Err(broken) => broken,
+            };
+            let was_closing = reused && matches!(broken, Broken::Response(ResponseFault::Closed(_)));
+            if !was_closing || !self.may_try_again(client, record.reached) {
+                return self.broken(broken, work);
             }
-        };
-        let mut head = Vec::with_capacity(USUAL_HEAD);
-        headers::request(&mut head, self.request, announced, self.live.via(), self.pool.plan.keep_alive);
-        let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
-        let mut work = AtWork::new(exchange, self.pool.plan.keep_alive);
-        work.send(&head, self.upload);
-        let mut pace = Pace::new(&self.snapshot.plan.client, self.pool.plan.timeout, self.deadline);
-        let mut relay = Relay::new(client, &mut work, &mut pace, self.request);
-        let response = relay.response().await;
-        record.reached = work.reached();
-        match response {
-            Ok(response) => {
-                record.answered(response.status());
-                self.relay_response(client, work, pace, &response, record).await.map(Attempted::Ended)
-            }
-            Err(broken) => self.broken(broken, work),
+            // The backend was closing the kept connection when it was taken: that is no failure of its own.
+            permit = work.closed();
         }
     }
 
-    /// The Slot's own connection if it is fresh, otherwise a new one.
-    async fn connection(
+    fn may_try_again(&self, client: &Client, reached: Reached) -> bool {
+        reached.may_try_again(self.request.is_idempotent(), self.upload.is_at_hand(client))
+    }
+
+    /// Hands the request to the backend: from here on it may be at work.
+    fn begin(
+        &self,
+        permit: Permit<Box<BackendConnection>>,
+        connection: Box<BackendConnection>,
+        announced: Announced,
+    ) -> AtWork {
+        let keep_alive = self.pool.plan.keep_alive;
+        let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
+        let mut work = AtWork::new(exchange, keep_alive);
+        let head =
+            |out: &mut Vec<u8>| headers::request(out, self.request, announced, self.live.via(), keep_alive);
+        work.send(head, self.upload);
+        work
+    }
+
+    /// The Slot's own connection, if it is fresh.
+    fn kept(
+        &self,
+        client: &Client,
+        permit: &mut Permit<Box<BackendConnection>>,
+    ) -> Option<Box<BackendConnection>> {
+        let kept = permit.take_kept()?;
+        let repeatable = self.request.is_idempotent();
+        let usable = (repeatable || kept.idle_for() < YOUNG) && kept.is_fresh(repeatable);
+        if usable { kept.move_to(client.core().index()).ok() } else { None }
+    }
+
+    /// A new connection.
+    async fn connect(
         &self,
         client: &mut Client,
-        permit: &mut Permit<Box<BackendConnection>>,
+        key: BackendKey,
     ) -> Result<Result<Box<BackendConnection>, ConnectError>, Departed> {
         let core = client.core().index();
-        if let Some(kept) = permit.take_kept() {
-            let repeatable = self.request.is_idempotent();
-            let usable = (repeatable || kept.idle_for() < YOUNG) && kept.is_fresh(repeatable);
-            if usable && let Ok(connection) = kept.move_to(core) {
-                return Ok(Ok(connection));
-            }
-        }
         let within = self.pool.plan.connect_timeout;
-        client.stays_for(BackendConnection::connect(&self.backend.origin, core, within)).await
+        // Boxed: what a connect needs is much, and most requests need none.
+        let connect = Box::pin(BackendConnection::connect(&self.backend.origin, core, within));
+        let connected = client.stays_for(connect).await?;
+        match &connected {
+            Ok(_) if self.backend.note_reachable(true) => {
+                tracing::info!(pool = %self.pool.plan.name, backend = %self.backend.name, "reachable again");
+                // It was taken out because connecting failed. Its other Slots need not wait for this one's end.
+                self.pool.slots.observe(key, Health::Up);
+            }
+            Err(error) if self.backend.note_reachable(false) => {
+                tracing::warn!(pool = %self.pool.plan.name, backend = %self.backend.name, %error, "unreachable");
+            }
+            _ => {}
+        }
+        Ok(connected)
     }
 
     async fn relay_response(

@@ -15,6 +15,8 @@ use crate::net::{BackendConnection, BodyFault, Client, scratch_size};
 
 /// Interim responses a backend may send before its response.
 const MOST_INTERIM: u32 = 16;
+/// Room for a head, so that writing a usual one moves nothing.
+pub(super) const USUAL_HEAD: usize = 1024;
 /// Bytes of trailers a backend may send.
 const MOST_TRAILERS: usize = 16 * 1024;
 
@@ -96,12 +98,15 @@ impl Exchange {
     }
 
     /// Sends the head and what there is of the body, in one system call where the kernel takes it.
-    pub(super) fn send(&mut self, head: &[u8], upload: &Upload) {
-        self.head_length = head.len() as u64;
+    pub(super) fn send(&mut self, write_head: impl FnOnce(&mut Vec<u8>), upload: &Upload) {
+        let tail = self.connection.wire.tail();
+        let before = tail.len();
+        tail.reserve(USUAL_HEAD);
+        write_head(tail);
+        self.head_length = (tail.len() - before) as u64;
         let end = upload.complete.then_some(upload.trailers.as_ref());
         let pieces = [IoSlice::new(&upload.buffer)];
         let pieces = if upload.buffer.is_empty() { &[] } else { &pieces[..] };
-        self.connection.wire.tail().extend_from_slice(head);
         self.handed += self.head_length;
         self.upload = if upload.complete { Sending::Whole } else { Sending::Streaming };
         if self.hand_on(&Content { pieces, end }).is_err() {
@@ -269,6 +274,12 @@ impl Exchange {
             Kept { core: self.connection.core(), connection: self.connection }
         });
         self.permit.finish(outcome, kept);
+    }
+
+    /// The backend has closed: the Slot without its connection.
+    pub(super) fn closed(mut self) -> Permit<Box<BackendConnection>> {
+        self.permit.ended();
+        self.permit
     }
 
     /// Nothing can have run: the Slot is free, the connection is not used again.

@@ -46,8 +46,7 @@ pub(super) async fn forward<'a>(
             Attempted::Ended(ended) => return Ok(ended),
             Attempted::Failed(failure) => failure,
         };
-        let body_at_hand = client.body_received() == upload.buffer.len() as u64;
-        let again = failure.reached.may_try_again(request.is_idempotent(), body_at_hand);
+        let again = failure.reached.may_try_again(request.is_idempotent(), upload.is_at_hand(client));
         if !again || record.attempts >= pool.plan.attempts {
             return Err(failure.reject.into());
         }

@@ -51,11 +51,7 @@ pub(super) fn request(
     match trace.filter(|trace| is_traceparent(trace)) {
         Some(trace) => writer.field("traceparent", trace),
         // Begun here, and not sampled: nobody records it yet (W3C Trace Context, section 3.2).
-        None => {
-            let ids = RandomHex::<48>::new();
-            let (trace, span) = ids.as_str().split_at(32);
-            writer.field("traceparent", ["00-", trace, "-", span, "-00"].concat())
-        }
+        None => writer.field("traceparent", new_traceparent()),
     };
     match (trailers, keep_alive) {
         (true, true) => writer.field("TE", "trailers").field("Connection", "TE").end(),
@@ -198,6 +194,15 @@ fn is_traceparent(value: &[u8]) -> bool {
         && some(&value[3..35])
         && some(&value[36..52])
         && hex(&value[53..55])
+}
+
+fn new_traceparent() -> [u8; 55] {
+    let ids = RandomHex::<48>::new();
+    let (trace, span) = ids.as_str().as_bytes().split_at(32);
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    text[3..35].copy_from_slice(trace);
+    text[36..52].copy_from_slice(span);
+    text
 }
 
 #[cfg(test)]

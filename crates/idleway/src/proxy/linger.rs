@@ -8,13 +8,13 @@ use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::task::{Context, Poll, ready};
 
-use idleway_core::Outcome;
+use idleway_core::{Outcome, Permit};
 use tokio::runtime::Handle;
 
 use super::evidence::Reached;
 use super::exchange::{Exchange, ResponseFault, Sending};
-use crate::net::scratch_size;
 use crate::net::wire::{Body, ReadFault};
+use crate::net::{BackendConnection, scratch_size};
 
 /// An Exchange that is not over.
 ///
@@ -31,30 +31,33 @@ impl AtWork {
     }
 
     /// The backend has ended its response or closed: the Slot is free.
-    pub(super) fn over(mut self, outcome: Outcome) {
-        if let Some(exchange) = self.exchange.take() {
-            exchange.end(outcome, self.keep_alive);
-        }
+    pub(super) fn over(self, outcome: Outcome) {
+        let keep_alive = self.keep_alive;
+        self.into_exchange().end(outcome, keep_alive);
+    }
+
+    /// The backend has closed: nothing is at work, and the Slot is wanted for a new connection.
+    pub(super) fn closed(self) -> Permit<Box<BackendConnection>> {
+        self.into_exchange().closed()
+    }
+
+    #[expect(clippy::expect_used, reason = "only what ends this value takes the exchange")]
+    fn into_exchange(mut self) -> Exchange {
+        self.exchange.take().expect("at work")
     }
 }
 
 impl Deref for AtWork {
     type Target = Exchange;
 
-    #[expect(
-        clippy::expect_used,
-        reason = "only `over` and `drop` take the exchange, and both end this value"
-    )]
+    #[expect(clippy::expect_used, reason = "only what ends this value takes the exchange")]
     fn deref(&self) -> &Exchange {
         self.exchange.as_ref().expect("at work")
     }
 }
 
 impl DerefMut for AtWork {
-    #[expect(
-        clippy::expect_used,
-        reason = "only `over` and `drop` take the exchange, and both end this value"
-    )]
+    #[expect(clippy::expect_used, reason = "only what ends this value takes the exchange")]
     fn deref_mut(&mut self) -> &mut Exchange {
         self.exchange.as_mut().expect("at work")
     }

@@ -94,7 +94,8 @@ impl<'a, 'p> Relay<'a, 'p> {
     }
 
     /// Relays the response's body. Ready when its last byte has been read: what remains for the client, at most
-    /// `bound` bytes, is in its outbox, and `share` is what that takes of the memory for bodies.
+    /// `bound` bytes, is in its outbox, with the end unwritten. `share` is what that takes of the memory for
+    /// bodies.
     pub(super) async fn body(
         &mut self,
         outgoing: Outgoing,
@@ -127,7 +128,14 @@ impl<'a, 'p> Relay<'a, 'p> {
                 let Self { client, work, sent, pace, .. } = self;
                 let read = work.poll_body(cx, room, |content| {
                     *sent += content.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                    let last = content.end.is_some();
                     outgoing.write(&content, |slices| {
+                        // The last of it is written once the Slot has been given back: whoever has the whole
+                        // answer must not find its Slot still busy.
+                        if last {
+                            client.hold(slices);
+                            return Ok(());
+                        }
                         client.send(slices).map_err(|_| io::ErrorKind::BrokenPipe.into())
                     })
                 });

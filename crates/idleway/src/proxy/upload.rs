@@ -67,6 +67,11 @@ impl Upload {
         Ok(upload)
     }
 
+    /// Whether all that was read of the body is still here, so that it can be sent again.
+    pub(super) fn is_at_hand(&self, client: &Client) -> bool {
+        client.body_received() == self.buffer.len() as u64
+    }
+
     /// How the body is announced to the backend.
     pub(super) fn announced(&self) -> Announced {
         match self.framing {

@@ -94,6 +94,30 @@ fn fifty_mebibytes_to_a_full_gateway_are_answered_503_and_the_client_sees_it() {
     assert_eq!(first.answer().status(), 200);
 }
 
+/// A client that sends on gets no reset, which in many a stack would overtake the answer.
+#[test]
+fn the_rest_of_a_refused_upload_is_read_away() {
+    let gate = Gate::new();
+    let backend = counting(&gate);
+    let gateway = gateway(&[&backend], "");
+    let mut first = Client::asking(&gateway, get("/gated"));
+    backend.until_at_work();
+    let length = 640 * 1024;
+    let mut client = Client::asking(&gateway, head_of("POST", "/", &format!("Content-Length: {length}\r\n")));
+    let part = vec![b'x'; 64 * 1024];
+    for _ in 0..3 {
+        client.send(&part);
+    }
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.field("Connection")), (503, Some("close")));
+    client.sees_fin();
+    for _ in 3..10 {
+        client.send(&part);
+    }
+    gate.open();
+    assert_eq!(first.answer().status(), 200);
+}
+
 #[test]
 fn curl_uploads_with_expect_and_sees_a_refusal() {
     let gate = Gate::new();

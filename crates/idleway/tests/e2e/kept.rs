@@ -41,6 +41,29 @@ fn a_connection_that_the_backend_closed_while_it_was_kept_is_replaced_and_nobody
     assert_eq!(backend.seen().most_open, 1);
 }
 
+/// That one is stale shows before it is used, and costs no attempt: with one attempt a request has but this one.
+#[test]
+
+fn a_stale_connection_is_no_attempt() {
+    let backend = Backend::raw(|connection| {
+        let Some(mut visit) = connection.request()? else {
+            return Ok(());
+        };
+        visit.answer("body")
+    });
+    let gateway = gateway(&[&backend], "retry = { attempts = 1 }");
+    // On both cores: the connection is mostly the other one's.
+    let mut clients = [(); 3].map(|()| Client::of(&gateway));
+    for nth in 0..200 {
+        let client = &mut clients[nth % 3];
+        client.send(if nth % 2 == 0 { get("/") } else { post("/", "x") });
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.text()), (200, "body"), "request {nth}");
+        backend.until("its own close", |seen| seen.closed == nth + 1);
+        until_all_idle(&gateway, 1);
+    }
+}
+
 /// What a parked connection says is no answer to anything.
 #[test]
 fn a_connection_on_which_something_came_while_it_was_kept_is_replaced() {

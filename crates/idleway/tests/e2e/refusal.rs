@@ -72,6 +72,21 @@ fn a_refused_connection_serves_the_next_request() {
     assert_eq!(backend.paths(), ["/first", "/again"]);
 }
 
+/// The Slot goes before the answer does: whoever has the answer, and asks again on whatever connection, finds
+/// it free.
+#[test]
+
+fn who_has_the_whole_answer_is_not_refused_for_the_slot_of_it() {
+    let backend = Backend::answering("body");
+    let gateway = gateway(&[&backend], "");
+    let mut clients = [(); 3].map(|()| Client::of(&gateway));
+    for nth in 0..300 {
+        let client = &mut clients[nth % 3];
+        client.send(post("/", "x"));
+        assert_eq!(client.answer().status(), 200, "request {nth}");
+    }
+}
+
 #[test]
 fn with_a_backend_dead_requests_go_to_another_and_clients_notice_nothing() {
     let dead = Backend::dead();

@@ -50,7 +50,7 @@ fn as_many_dribbling_uploaders_as_slots_stop_nobody() {
 /// What is left for the client fits `response_buffer`: the Slot is free when the backend has written it.
 #[test]
 fn as_many_clients_that_do_not_read_as_slots_stop_nobody() {
-    for (bytes, config) in [(200 * 1024, ""), (1 << 20, "response_buffer = \"2MiB\"")] {
+    for (bytes, config) in [(200 * 1024, ""), (8 << 20, "response_buffer = \"16MiB\"")] {
         let (_backends, gateway) = house(config);
         let mut slow: Vec<Client> = (0..SLOTS * 2)
             .map(|_| {

@@ -87,10 +87,12 @@ fn pattern(length: usize) -> Vec<u8> {
 #[test]
 fn large_bodies_come_through_byte_by_byte_in_every_framing() {
     const LENGTH: usize = 6 << 20;
-    let backend = Backend::new(|visit| {
+    let content = pattern(LENGTH);
+    let expected = content.clone();
+    let backend = Backend::new(move |visit| {
         let path = visit.path().to_owned();
         let content = visit.body()?;
-        assert!(content == pattern(LENGTH), "{path}: not what was sent");
+        assert!(content == expected, "{path}: not what was sent");
         match &path[..] {
             "/length" => visit.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"))?,
             "/chunked" => {
@@ -108,7 +110,6 @@ fn large_bodies_come_through_byte_by_byte_in_every_framing() {
         visit.finish(content)
     });
     let gateway = gateway(&[&backend], "");
-    let content = pattern(LENGTH);
     for version in ["1.1", "1.0"] {
         for path in ["/length", "/chunked", "/close"] {
             let mut client = Client::with_small_window(&gateway);

@@ -156,7 +156,8 @@ impl Wire {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(self.ahead.drain(..bytes).collect())
+        let rest = self.ahead.split_off(bytes);
+        Ok(std::mem::replace(&mut self.ahead, rest))
     }
 
     /// All that comes until the other side's FIN. A reset is an error.
