@@ -54,7 +54,7 @@ impl<C> Pool<C> {
     /// A slot, at once or after a wait in the line, or a refusal. Nothing happens before the first poll. Dropping
     /// the future is leaving the line; a slot that was granted meanwhile goes to the next in line.
     pub fn acquire(self: &Arc<Self>, ask: Ask) -> Acquire<C> {
-        Acquire { pool: Arc::clone(self), stage: Stage::Asking(ask) }
+        Acquire { pool: Some(Arc::clone(self)), stage: Stage::Asking(ask) }
     }
 
     /// Takes a slot for a probe, see [`Dispatcher::take_for_probe`].
@@ -152,7 +152,8 @@ impl<C> fmt::Debug for Pool<C> {
 /// Waits for a slot; made by [`Pool::acquire`].
 #[must_use = "nothing is asked before the first poll"]
 pub struct Acquire<C> {
-    pool: Arc<Pool<C>>,
+    /// None once it has become the Permit's.
+    pool: Option<Arc<Pool<C>>>,
     stage: Stage,
 }
 
@@ -166,10 +167,12 @@ impl<C> Future for Acquire<C> {
     type Output = Result<Permit<C>, Refusal>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let now = self.pool.now();
+        // Polled again after it was ready: there is nothing more to come.
+        let Some(pool) = self.pool.take() else { return Poll::Pending };
+        let now = pool.now();
         let stage = mem::replace(&mut self.stage, Stage::Done);
         // Arriving and leaving one's waker is one act under one lock.
-        let (collected, ticket, spent) = self.pool.with(|dispatcher| {
+        let (collected, ticket, spent) = pool.with(|dispatcher| {
             let ticket = match stage {
                 Stage::Asking(ask) => match dispatcher.arrive(now, ask) {
                     Arrival::Granted(grant) => return (Collected::Granted(grant), None, None),
@@ -177,20 +180,18 @@ impl<C> Future for Acquire<C> {
                     Arrival::Queued(ticket) => ticket,
                 },
                 Stage::Waiting(ticket) => ticket,
-                // Polled again after it was ready: there is nothing more to come.
                 Stage::Done => return (Collected::Waiting, None, None),
             };
             let (collected, spent) = dispatcher.collect(now, ticket, || cx.waker().clone());
             (collected, Some(ticket), spent)
         });
         drop(spent);
-        match collected {
-            Collected::Granted(grant) => Poll::Ready(Ok(Permit::new(Arc::clone(&self.pool), grant))),
-            Collected::Refused(refusal) => Poll::Ready(Err(refusal)),
-            Collected::Waiting => {
-                if let Some(ticket) = ticket {
-                    self.stage = Stage::Waiting(ticket);
-                }
+        match (collected, ticket) {
+            (Collected::Granted(grant), _) => Poll::Ready(Ok(Permit::new(pool, grant))),
+            (Collected::Refused(refusal), _) => Poll::Ready(Err(refusal)),
+            (Collected::Waiting, ticket) => {
+                self.stage = ticket.map_or(Stage::Done, Stage::Waiting);
+                self.pool = Some(pool);
                 Poll::Pending
             }
         }
@@ -199,8 +200,8 @@ impl<C> Future for Acquire<C> {
 
 impl<C> Drop for Acquire<C> {
     fn drop(&mut self) {
-        if let Stage::Waiting(ticket) = self.stage {
-            self.pool.run(|dispatcher, now| dispatcher.leave(now, ticket));
+        if let (Some(pool), Stage::Waiting(ticket)) = (&self.pool, &self.stage) {
+            pool.run(|dispatcher, now| dispatcher.leave(now, *ticket));
         }
     }
 }

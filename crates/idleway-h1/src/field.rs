@@ -15,6 +15,16 @@ pub struct Field<'a> {
     pub name: &'a str,
     /// Its value without the space around it: visible characters, space, tab and bytes from 0x80.
     pub value: &'a [u8],
+    /// The whole line, where it is just as it would be written anew.
+    pub(crate) line: Option<&'a [u8]>,
+}
+
+impl<'a> Field<'a> {
+    /// A field that was not read.
+    #[must_use]
+    pub fn new(name: &'a str, value: &'a [u8]) -> Self {
+        Self { known: Known::of(name), name, value, line: None }
+    }
 }
 
 /// The bytes of a head and where its fields are in them. Two allocations; three where the bytes are not UTF-8.
@@ -35,6 +45,8 @@ struct FieldSpan {
     name: Span,
     value: Span,
     known: Known,
+    /// The line is `name: value`, CRLF: no other space in it.
+    is_plain: bool,
 }
 
 /// A range in a head. A head is at most [`MAX_HEAD`](crate::MAX_HEAD) bytes, so 32 bits hold any position.
@@ -54,11 +66,12 @@ impl Fields {
             .map(|token| {
                 let known = Known::of(token.name);
                 present |= known.bit();
-                FieldSpan {
-                    name: Span::within(head, token.name.as_bytes()),
-                    value: Span::within(head, token.value),
-                    known,
-                }
+                let name = Span::within(head, token.name.as_bytes());
+                let value = Span::within(head, token.value);
+                let is_plain = head[name.range().end..].starts_with(b": ")
+                    && name.range().end + 2 == value.range().start
+                    && head[value.range().end..].starts_with(b"\r\n");
+                FieldSpan { name, value, known, is_plain }
             })
             .collect();
         let (text, raw) = match str::from_utf8(bytes) {
@@ -116,10 +129,13 @@ impl<'a> Iterator for FieldIter<'a> {
 
     fn next(&mut self) -> Option<Field<'a>> {
         let span = self.spans.next()?;
+        let bytes = self.fields.bytes();
+        let line = span.name.range().start..span.value.range().end + 2;
         Some(Field {
             known: span.known,
             name: self.fields.text(span.name),
-            value: &self.fields.bytes()[span.value.range()],
+            value: &bytes[span.value.range()],
+            line: span.is_plain.then(|| &bytes[line]),
         })
     }
 

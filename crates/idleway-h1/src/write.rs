@@ -48,6 +48,16 @@ impl<'a> HeadWriter<'a> {
         self
     }
 
+    /// Adds a field as it was read from another head.
+    pub fn copy(&mut self, field: &Field<'_>) -> &mut Self {
+        match field.line {
+            // Every byte of it has been looked at by the reader: it cannot split the message.
+            Some(line) => self.out.extend_from_slice(line),
+            None => return self.field(field.name, field.value),
+        }
+        self
+    }
+
     /// Adds a field whose value is formatted in place: `format_args!("{} idleway", "1.1")`.
     pub fn field_fmt(&mut self, name: &str, value: fmt::Arguments<'_>) -> &mut Self {
         self.name(name);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use idleway_core::{BackendKey, BackendSpec, HealthPolicy, Pool, PoolSpec, Time};
 
 use crate::config::{LimitsPlan, Origin, Plan, PoolPlan};
@@ -32,6 +32,15 @@ impl Live {
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// Makes `held` the current Snapshot. Where it is that already, as nearly always, no counter that all cores
+    /// share is touched.
+    pub(crate) fn refresh(&self, held: &mut Arc<Snapshot>) {
+        let current = self.current.load();
+        if !Arc::ptr_eq(held, &current) {
+            *held = Guard::into_inner(current);
+        }
     }
 
     /// The bound on all bodies held at once.

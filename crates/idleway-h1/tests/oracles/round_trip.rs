@@ -1,7 +1,8 @@
 //! What is written is read again, and is one message whatever is put into it.
 
 use idleway_h1::{
-    CHUNK_SUFFIX, Field, HeadWriter, Known, LAST_CHUNK, chunk_prefix, last_chunk_with, reason_phrase,
+    CHUNK_SUFFIX, Field, HeadReader, HeadWriter, LAST_CHUNK, Limits, chunk_prefix, last_chunk_with,
+    reason_phrase,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -34,6 +35,30 @@ proptest! {
     }
 
     #[test]
+    fn a_copied_field_is_written_as_if_anew(
+        fields in vec((
+            "X-[A-Za-z0-9_-]{1,12}",
+            "[ \t]{0,2}",
+            "([!-~]{1,9}( [!-~\u{e9}]{1,9})?)?",
+            "[ \t]{0,2}",
+        ), 0..8),
+    ) {
+        let mut text = "GET / HTTP/1.1\r\nHost: a\r\n".to_owned();
+        for (name, before, value, after) in &fields {
+            text += &format!("{name}:{before}{value}{after}\r\n");
+        }
+        text += "\r\n";
+        let read = HeadReader::new(Limits::default()).request(text.as_bytes());
+        let (head, _) = read.unwrap().expect("a whole head");
+        let (mut copied, mut anew) = (Vec::new(), Vec::new());
+        let mut copies = HeadWriter::request(&mut copied, "GET", "/");
+        head.fields().for_each(|field| _ = copies.copy(&field));
+        let mut writer = HeadWriter::request(&mut anew, "GET", "/");
+        head.fields().for_each(|field| _ = writer.field(field.name, field.value));
+        assert_eq!(copied.escape_ascii().to_string(), anew.escape_ascii().to_string());
+    }
+
+    #[test]
     fn no_value_splits_a_head(value in vec(any::<u8>(), 0..40), reason in "(\r\n|\n|a|\0){0,9}") {
         let mut out = Vec::new();
         let shown = String::from_utf8_lossy(&value);
@@ -59,7 +84,7 @@ proptest! {
         if trailer.is_empty() {
             out.extend_from_slice(LAST_CHUNK);
         } else {
-            last_chunk_with(&mut out, [Field { known: Known::Other, name: "X-Sum", value }]);
+            last_chunk_with(&mut out, [Field::new("X-Sum", value)]);
         }
         let message = whole(Kind::Response, &out);
         assert_eq!(message.body, chunks.concat());

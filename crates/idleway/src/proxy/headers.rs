@@ -28,7 +28,7 @@ pub(super) fn request(
             known if known.is_hop_by_hop() || is_forwarded(&field) || head.nominated(field.name) => {}
             Known::Other if is_shadow(field.name) => {}
             _ => {
-                writer.field(field.name, field.value);
+                writer.copy(&field);
             }
         }
     }
@@ -123,7 +123,7 @@ pub(super) fn copy_end_to_end(writer: &mut HeadWriter<'_>, response: &ResponseHe
             Known::ContentLength | Known::XRequestId => {}
             known if known.is_hop_by_hop() || response.nominated(field.name) => {}
             _ => {
-                writer.field(field.name, field.value);
+                writer.copy(&field);
             }
         }
     }
@@ -173,8 +173,8 @@ fn is_shadow(name: &str) -> bool {
         return false;
     }
     let name = name.replace(['_', '.'], "-");
-    let known = Known::of(&name);
-    is_forwarded(&Field { known, name: &name, value: b"" }) || known.is_hop_by_hop() || is_the_gateways(known)
+    let field = Field::new(&name, b"");
+    is_forwarded(&field) || field.known.is_hop_by_hop() || is_the_gateways(field.known)
 }
 
 fn accepts_trailers(te: &[u8]) -> bool {

@@ -46,7 +46,7 @@ pub(crate) async fn serve(live: Arc<Live>, stream: TcpStream, peer: SocketAddr, 
         // The request's future is boxed apart from the connection's: an idle connection pays for none.
         let ended = match next {
             Next::Request(head) => {
-                snapshot = live.snapshot();
+                live.refresh(&mut snapshot);
                 Box::pin(answer_one(&mut client, &live, &snapshot, head)).await
             }
             Next::Refused(refusal) => {

@@ -153,6 +153,28 @@ fn without_keep_alive_each_answer_is_the_last_of_its_connection() {
     assert_eq!(last_answer(&gateway, get("/")).status(), 200);
 }
 
+/// The answer comes before the body; the rest is read away, and is no request.
+#[test]
+fn a_small_body_that_nobody_wants_leaves_the_connection_usable() {
+    let backend = Backend::answering("body");
+    let gateway = start(&format!(
+        "[pools.a]\nbackends = [{:?}]\n[[routes]]\npath = \"/known\"\npool = \"a\"\n",
+        backend.url()
+    ));
+    let mut client = Client::of(&gateway);
+    let smuggled = get("/known/smuggled");
+    let length = smuggled.len() * 20;
+    for _ in 0..3 {
+        client.send(head_of("POST", "/unknown", &format!("Content-Length: {length}\r\n")));
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.field("Connection")), (404, None));
+        client.send(smuggled.repeat(20));
+        client.send(get("/known"));
+        assert_eq!(client.answer().text(), "body");
+    }
+    assert_eq!(backend.paths(), ["/known"; 3]);
+}
+
 #[test]
 fn above_the_cap_on_connections_the_next_is_served_when_one_ends() {
     let (_backend, gateway) = house("limits = { connections = 2 }");

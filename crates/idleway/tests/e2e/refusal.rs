@@ -77,13 +77,29 @@ fn a_refused_connection_serves_the_next_request() {
 #[test]
 
 fn who_has_the_whole_answer_is_not_refused_for_the_slot_of_it() {
-    let backend = Backend::answering("body");
-    let gateway = gateway(&[&backend], "");
-    let mut clients = [(); 3].map(|()| Client::of(&gateway));
-    for nth in 0..300 {
-        let client = &mut clients[nth % 3];
-        client.send(post("/", "x"));
-        assert_eq!(client.answer().status(), 200, "request {nth}");
+    let answers = [
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\nbody",
+        "",
+    ];
+    for answer in answers {
+        let backend = Backend::new(move |visit| {
+            visit.body()?;
+            visit.finish(answer)?;
+            visit.last = answer.is_empty() || answer.ends_with("OK\r\n\r\nbody");
+            Ok(())
+        });
+        let gateway = gateway(&[&backend], "");
+        let mut clients = [(); 3].map(|()| Client::of(&gateway));
+        for nth in 0..200 {
+            let client = &mut clients[nth % 3];
+            client.send(post("/", "x"));
+            let status = client.answer().status();
+            assert_ne!(status, 503, "request {nth} of {answer:?}");
+        }
     }
 }
 
@@ -98,6 +114,31 @@ fn with_a_backend_dead_requests_go_to_another_and_clients_notice_nothing() {
         until_all_idle(&gateway, 2);
     }
     assert_eq!(alive.seen().heads.len(), 20);
+}
+
+/// The backend that failed is avoided while another is up, busy or not.
+#[test]
+fn who_met_a_backend_that_closes_waits_for_the_busy_one() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let closing = Backend::new(|visit| {
+        visit.body()?;
+        visit.close()
+    });
+    let busy = Backend::new(move |visit| {
+        door.pass()?;
+        visit.answer("done")
+    });
+    let gateway = gateway(&[&closing, &busy], "queue = { length = 5, wait = \"60s\" }");
+    let mut first = Client::asking(&gateway, get("/first"));
+    busy.until_at_work();
+    let mut second = Client::asking(&gateway, get("/second"));
+    until_slots(&gateway, "the second in line", |slots| slots.waiting == 1);
+    gate.open();
+    assert_eq!(first.answer().status(), 200);
+    assert_eq!(second.answer().status(), 200);
+    assert_eq!(busy.paths(), ["/first", "/second"]);
+    assert!(closing.seen().heads.len() <= 2, "it was tried again: {:?}", closing.paths());
 }
 
 #[test]

@@ -204,41 +204,49 @@ fn a_download_that_the_client_does_not_read_blocks_its_backend() {
     until_all_idle(&gateway, 1);
 }
 
-/// Both ways through the program itself, whose memory the system has measured.
+/// Both ways through the program itself, whose memory the system has measured. What sixteen times as much takes
+/// beside the first is what buffers and allocator come to, not the bodies.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_gibibyte_each_way_takes_constant_memory() {
-    const GIBIBYTE: u64 = 1 << 30;
+    const GIBIBYTE: usize = 1 << 30;
     let backend = Backend::new(|visit| {
         let part = vec![b'x'; 1 << 20];
         if visit.method() == "POST" {
-            let mut left = GIBIBYTE;
-            while left > 0 {
-                left -= visit.wire.exactly(1 << 20)?.len() as u64;
+            for _ in 0..visit.head.length().unwrap() / part.len() {
+                visit.wire.exactly(part.len())?;
             }
             return visit.finish("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         }
-        visit.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {GIBIBYTE}\r\n\r\n"))?;
-        for _ in 0..GIBIBYTE >> 20 {
+        let length: usize = visit.path().trim_start_matches('/').parse().unwrap();
+        visit.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"))?;
+        for _ in 1..length / part.len() {
             visit.write(&part)?;
         }
-        visit.close()
+        visit.finish(part)
     });
     let program = Program::start(&backend.url());
+    relay_both_ways(&program, GIBIBYTE / 16);
+    let before = program.most_memory();
+    relay_both_ways(&program, GIBIBYTE);
+    let after = program.most_memory();
+    eprintln!("{before} {after} {}", (after - before) >> 10);
+    assert!(after - before < 32 << 20, "{} MiB became {} MiB", before >> 20, after >> 20);
+}
+
+#[cfg(target_os = "linux")]
+fn relay_both_ways(program: &Program, length: usize) {
     let mut client = Client::connect(program.address);
-    client.send(head_of("POST", "/", &format!("Expect: 100-continue\r\nContent-Length: {GIBIBYTE}\r\n")));
+    client.send(head_of("POST", "/", &format!("Expect: 100-continue\r\nContent-Length: {length}\r\n")));
     assert_eq!(client.head().word(1), "100");
     let part = vec![b'x'; 1 << 20];
-    for _ in 0..GIBIBYTE >> 20 {
+    for _ in 0..length / part.len() {
         client.send(&part);
     }
     assert_eq!(client.answer().status(), 200);
-    client.send(head_of("GET", "/", "Connection: close\r\n"));
-    let head = client.head();
-    assert_eq!(head.length(), Some(1 << 30));
-    assert_eq!(client.wire.discard_until_end().unwrap(), GIBIBYTE);
-    let most = program.most_memory();
-    assert!(most < 48 << 20, "{} MiB", most >> 20);
+    client.send(head_of("GET", &format!("/{length}"), "Connection: close\r\n"));
+    assert_eq!(client.head().length(), Some(length));
+    assert_eq!(client.wire.discard_until_end().unwrap(), length as u64);
 }
 
 /// `idleway run`, ended with the test.

@@ -24,7 +24,7 @@ pub(crate) struct Visit<'c> {
     life: u32,
     counted: bool,
     /// The connection serves no other request.
-    pub(super) last: bool,
+    pub(crate) last: bool,
     pub(super) overlaps: bool,
 }
 
