@@ -3,7 +3,7 @@
 //! Standard output is for answers (the address a thing listens on comes first), standard error for the log and for
 //! what went wrong.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use idleway::Gateway;
 use idleway::config::{Faults, Overrides, Plan};
 use idleway::generic_backend::{GenericBackend, GenericBackendOptions};
 
-use crate::{demo, listener, signals};
+use crate::{demo, descriptors, listener, log, signals};
 
 /// An API gateway that sends a request to an idle backend, never to a busy one.
 #[derive(Debug, Parser)]
@@ -117,7 +117,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(args: &RunArgs) -> Result<(), Failure> {
-    start_log();
+    log::start();
     let overrides = Overrides { listen: args.listen, threads: args.threads };
     let plan = match (&args.config, args.urls.as_slice()) {
         (Some(file), _) => read(file, overrides)?,
@@ -141,7 +141,8 @@ fn run(args: &RunArgs) -> Result<(), Failure> {
 const USUAL_FILE: &str = "idleway.toml";
 
 /// Listens where the Plan says, and starts the gateway there.
-pub(crate) fn start(plan: Plan) -> Result<Gateway, Failure> {
+pub(crate) fn start(mut plan: Plan) -> Result<Gateway, Failure> {
+    descriptors::fit(&mut plan);
     let address = plan.listen;
     let socket = listener::listen(address)
         .map_err(|error| listener::explain(address, &error, |to| format!("--listen {to}")))?;
@@ -195,18 +196,6 @@ fn backend(args: &BackendArgs) -> anyhow::Result<()> {
 /// A line on standard output. Where nobody reads it any more, the program goes on.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// The log goes to standard error; `RUST_LOG` says how much of it.
-pub(crate) fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
-        .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

@@ -13,7 +13,7 @@ use clap::Args;
 use idleway::config::Overrides;
 
 use crate::cli::{self, Failure, say};
-use crate::{listener, signals};
+use crate::{listener, log, signals};
 
 /// Backends of the demo.
 const BACKENDS: u16 = 5;
@@ -34,7 +34,7 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
-    cli::start_log();
+    log::start();
     let stop = signals::Stop::catch().context("cannot catch signals")?;
     let ports = (0..BACKENDS).map(|nth| if args.first_port == 0 { 0 } else { args.first_port + nth });
     let mut backends: Vec<Backend> =

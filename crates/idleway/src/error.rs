@@ -17,6 +17,11 @@ pub enum Reject {
         /// When asking again makes sense.
         retry_after: Duration,
     },
+    /// The gateway itself is out of descriptors, ports or memory.
+    Exhausted {
+        /// What the system said.
+        why: String,
+    },
     /// The backend was silent for longer than `timeout`.
     BackendSilent {
         /// Which backend.
@@ -73,7 +78,7 @@ impl Reject {
     /// The status of the answer.
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoSlot { .. } => 503,
+            Self::NoSlot { .. } | Self::Exhausted { .. } => 503,
             Self::BackendSilent { .. } | Self::DeadlineOver { .. } => 504,
             Self::BackendUnreachable { .. } | Self::BackendClosed { .. } | Self::BackendNonsense { .. } => {
                 502
@@ -98,6 +103,7 @@ impl Reject {
                 Reason::Draining => "draining",
                 _ => "no-slot",
             },
+            Self::Exhausted { .. } => "exhausted",
             Self::BackendSilent { .. } => "backend-silent",
             Self::DeadlineOver { .. } => "deadline-over",
             Self::BackendUnreachable { .. } => "backend-unreachable",
@@ -121,6 +127,7 @@ impl Reject {
                 Reason::Draining => "The gateway is shutting down. Try again later.",
                 _ => "All servers are busy. Try again later.",
             },
+            Self::Exhausted { .. } => "The gateway is out of resources. Try again later.",
             Self::BackendSilent { .. } => "The server did not answer in time.",
             Self::DeadlineOver { .. } => "The request took too long.",
             Self::BackendUnreachable { .. } => "The server is unreachable.",
@@ -140,6 +147,7 @@ impl Reject {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoSlot { retry_after, .. } => Some(*retry_after),
+            Self::Exhausted { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -149,6 +157,7 @@ impl Reject {
         match self {
             Self::NoSlot { reason: Reason::NoBackendUp | Reason::Draining, .. } => "destination_unavailable",
             Self::NoSlot { .. } => "connection_limit_reached",
+            Self::Exhausted { .. } => "proxy_internal_error",
             Self::BackendSilent { .. } | Self::DeadlineOver { .. } => "http_response_timeout",
             Self::BackendUnreachable { .. } => "destination_unavailable",
             Self::BackendClosed { .. } => "http_response_incomplete",
@@ -169,6 +178,7 @@ impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSlot { reason, .. } => write!(f, "{reason}"),
+            Self::Exhausted { why } => f.write_str(why),
             Self::BackendSilent { backend, after } => {
                 write!(f, "{backend} was silent for longer than {after:?} (`timeout`)")
             }
@@ -187,7 +197,7 @@ impl fmt::Display for Reject {
                 write!(f, "the body is larger than {limit} bytes (`limits.body`)")
             }
             Self::LengthRequired => {
-                f.write_str("the backend speaks HTTP/1.0, which has no body of unknown length")
+                f.write_str("the backend speaks HTTP/1.0: send a Content-Length, or let `request_buffer` hold the whole body")
             }
         }
     }

@@ -2,7 +2,9 @@
 
 mod cli;
 mod demo;
+mod descriptors;
 mod listener;
+mod log;
 mod signals;
 
 use std::process::ExitCode;
@@ -11,5 +13,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::main()
+    let code = cli::main();
+    log::finish();
+    code
 }

@@ -59,8 +59,12 @@ struct Running {
 
 impl Running {
     fn start(args: &[&str]) -> Running {
+        Running::start_logging_to(Stdio::null(), args)
+    }
+
+    fn start_logging_to(log: Stdio, args: &[&str]) -> Running {
         let mut child =
-            idleway(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            idleway(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut url = String::new();
         output.read_line(&mut url).unwrap();
@@ -254,6 +258,26 @@ fn the_gateway_runs_until_it_is_told_to_stop() {
         assert_eq!(gateway.call("POST /process", "[1]"), (200, done));
         gateway.signal(signal);
         assert_eq!(gateway.exit_code(), Some(0), "{signal}");
+    }
+}
+
+/// A log that is lost costs no answer, and the program still ends well.
+#[test]
+fn a_log_that_nobody_reads_stops_no_request() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let args = ["run", "--listen", "127.0.0.1:0", "--threads", "1", &backend.url];
+    for reader_is_gone in [true, false] {
+        let mut gateway = Running::start_logging_to(Stdio::piped(), &args);
+        let unread = gateway.child.stderr.take().unwrap();
+        let unread = if reader_is_gone { None } else { Some(unread) };
+        // More lines than the pipe and the lines in waiting hold together would stop a log that blocks; where the
+        // reader is gone, one is enough.
+        for _ in 0..if reader_is_gone { 3 } else { 1000 } {
+            assert_eq!(gateway.call("POST /process", "[1]").0, 200);
+        }
+        drop(unread);
+        gateway.signal("-TERM");
+        assert_eq!(gateway.exit_code(), Some(0), "the reader is gone: {reader_is_gone}");
     }
 }
 

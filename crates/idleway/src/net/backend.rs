@@ -31,6 +31,9 @@ pub(crate) struct BackendConnection {
 #[derive(Debug)]
 pub(crate) enum ConnectError {
     TimedOut,
+    /// The gateway itself lacks what a connection needs: descriptors, ports, memory. It says nothing about the
+    /// backend.
+    Exhausted(io::Error),
     /// The name has no address, or the resolver failed.
     Unresolved(io::Error),
     Failed(io::Error),
@@ -40,6 +43,7 @@ impl std::fmt::Display for ConnectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TimedOut => f.write_str("connect timed out"),
+            Self::Exhausted(error) => write!(f, "the gateway is out of resources: {error}"),
             Self::Unresolved(error) => write!(f, "the name cannot be resolved: {error}"),
             Self::Failed(error) => write!(f, "connect failed: {error}"),
         }
@@ -104,6 +108,7 @@ impl BackendConnection {
 
     /// Makes it ready to be kept with its Slot.
     pub(crate) fn park(&mut self, keeps: Option<Duration>) {
+        self.wire.rest();
         self.parked = Some(Instant::now());
         self.keeps = keeps.or(self.keeps);
     }
@@ -148,6 +153,8 @@ async fn connect_in_turn(addresses: &[SocketAddr], until: Instant) -> Result<Tcp
         let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         match connect_one(*address, left / untried).await {
             Ok(stream) => return Ok(stream),
+            // The next address would need the same.
+            Err(error @ ConnectError::Exhausted(_)) => return Err(error),
             Err(error) => last = error,
         }
     }
@@ -158,5 +165,18 @@ async fn connect_one(address: SocketAddr, within: Duration) -> Result<TcpStream,
     tokio::time::timeout(within, TcpStream::connect(address))
         .await
         .map_err(|_| ConnectError::TimedOut)?
-        .map_err(ConnectError::Failed)
+        .map_err(
+            |error| {
+                if is_ours(&error) { ConnectError::Exhausted(error) } else { ConnectError::Failed(error) }
+            },
+        )
+}
+
+/// Whether a connect failed before it reached the network.
+fn is_ours(error: &io::Error) -> bool {
+    // The same numbers on every Unix; the standard library has no names for them.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
+        || cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }

@@ -129,6 +129,7 @@ impl Client {
         mut leave: Pin<&mut Notified<'_>>,
     ) -> Next {
         let mut reader = HeadReader::new(limits.head);
+        self.wire.rest();
         let mut begun = self.wire.inbox_len() > 0;
         self.clock.set_after(if begun { limits.head_timeout } else { limits.keep_alive });
         poll_fn(|cx| {

@@ -44,6 +44,13 @@ impl Outbox {
         &mut self.bytes
     }
 
+    /// Gives the memory back: a connection that is idle keeps no buffer.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+
     /// Writes what waits and then `parts`, in one system call where the kernel takes it all; the rest waits.
     ///
     /// # Errors
@@ -85,11 +92,7 @@ impl Outbox {
     /// Forgets what has been written, and moves the rest down before it would make the allocation grow.
     fn advance(&mut self, taken: usize) {
         self.taken += taken;
-        if self.is_empty() {
-            // An idle connection keeps no buffer.
-            self.bytes = Vec::new();
-            self.taken = 0;
-        } else if self.taken >= self.len() {
+        if self.taken >= self.len() {
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }

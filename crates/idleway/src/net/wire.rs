@@ -79,6 +79,11 @@ impl Wire {
         self.inbox.len()
     }
 
+    /// Keeps no memory that an idle connection does not need.
+    pub(crate) fn rest(&mut self) {
+        self.outbox.rest();
+    }
+
     /// Where a head is written to leave with the next [`Wire::send`].
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
         self.outbox.tail()

@@ -65,10 +65,7 @@ impl Attempt<'_> {
                 Some(connection) => connection,
                 None => match self.connect(client, permit.backend()).await? {
                     Ok(connection) => connection,
-                    Err(error) => {
-                        permit.finish(Outcome::Failure, None);
-                        return Ok(self.failed(Reached::NotConnected, self.unreachable(&error)));
-                    }
+                    Err(error) => return self.unconnected(permit, &error),
                 },
             };
             let mut work = self.begin(permit, connection, announced);
@@ -92,6 +89,11 @@ impl Attempt<'_> {
         }
     }
 
+    /// Whether the deadline has passed.
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
     fn may_try_again(&self, client: &Client, reached: Reached) -> bool {
         reached.may_try_again(self.request.is_idempotent(), self.upload.is_at_hand(client))
     }
@@ -105,7 +107,7 @@ impl Attempt<'_> {
     ) -> AtWork {
         let keep_alive = self.pool.plan.keep_alive;
         let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
-        let mut work = AtWork::new(exchange, keep_alive);
+        let mut work = AtWork::new(exchange, keep_alive, self.pool.plan.timeout);
         let head =
             |out: &mut Vec<u8>| headers::request(out, self.request, announced, self.live.via(), keep_alive);
         work.send(head, self.upload);
@@ -131,7 +133,8 @@ impl Attempt<'_> {
         key: BackendKey,
     ) -> Result<Result<Box<BackendConnection>, ConnectError>, Departed> {
         let core = client.core().index();
-        let within = self.pool.plan.connect_timeout;
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let within = left.unwrap_or(Duration::MAX).min(self.pool.plan.connect_timeout);
         // Boxed: what a connect needs is much, and most requests need none.
         let connect = Box::pin(BackendConnection::connect(&self.backend.origin, core, within));
         let connected = client.stays_for(connect).await?;
@@ -141,7 +144,8 @@ impl Attempt<'_> {
                 // It was taken out because connecting failed. Its other Slots need not wait for this one's end.
                 self.pool.slots.observe(key, Health::Up);
             }
-            Err(error) if self.backend.note_reachable(false) => {
+            Err(ConnectError::Exhausted(_)) => {}
+            Err(error) if !self.is_late() && self.backend.note_reachable(false) => {
                 tracing::warn!(pool = %self.pool.plan.name, backend = %self.backend.name, %error, "unreachable");
             }
             _ => {}
@@ -239,8 +243,24 @@ impl Attempt<'_> {
         }
     }
 
-    fn unreachable(&self, error: &ConnectError) -> Reject {
-        Reject::BackendUnreachable { backend: self.backend.name.clone(), why: error.to_string() }
+    /// What becomes of a request for which there is no connection.
+    fn unconnected(
+        &self,
+        permit: Permit<Box<BackendConnection>>,
+        error: &ConnectError,
+    ) -> Result<Attempted, Stop> {
+        if self.is_late() {
+            permit.finish(Outcome::Ignored, None);
+            return Err(self.reason(&Broken::Over(Over::Deadline)).into());
+        }
+        if let ConnectError::Exhausted(_) = error {
+            permit.finish(Outcome::Ignored, None);
+            return Err(Reject::Exhausted { why: error.to_string() }.into());
+        }
+        permit.finish(Outcome::Failure, None);
+        let reject =
+            Reject::BackendUnreachable { backend: self.backend.name.clone(), why: error.to_string() };
+        Ok(self.failed(Reached::NotConnected, reject))
     }
 
     fn failed(&self, reached: Reached, reject: Reject) -> Attempted {

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use idleway_core::{Kept, Outcome, Permit};
+use idleway_core::{Kept, Outcome, Permit, Time, Until};
 use idleway_h1::{BodyReader, Framing, HeadReader, Limits, ResponseHead, Version};
 
 use super::evidence::Reached;
@@ -280,6 +280,11 @@ impl Exchange {
     pub(super) fn closed(mut self) -> Permit<Box<BackendConnection>> {
         self.permit.ended();
         self.permit
+    }
+
+    /// Nobody knows whether the backend is still at work: the Slot rests.
+    pub(super) fn rest_until(self, time: Time) {
+        self.permit.rest(Until::Time(time));
     }
 
     /// Nothing can have run: the Slot is free, the connection is not used again.

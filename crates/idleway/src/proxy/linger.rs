@@ -7,12 +7,14 @@
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use idleway_core::{Outcome, Permit};
 use tokio::runtime::Handle;
 
 use super::evidence::Reached;
 use super::exchange::{Exchange, ResponseFault, Sending};
+use crate::live::now;
 use crate::net::wire::{Body, ReadFault};
 use crate::net::{BackendConnection, scratch_size};
 
@@ -23,11 +25,13 @@ use crate::net::{BackendConnection, scratch_size};
 pub(super) struct AtWork {
     exchange: Option<Exchange>,
     keep_alive: bool,
+    rest: Duration,
 }
 
 impl AtWork {
-    pub(super) fn new(exchange: Exchange, keep_alive: bool) -> Self {
-        Self { exchange: Some(exchange), keep_alive }
+    /// `rest`: for how long the Slot rests where nothing can tell whether the backend is still at work.
+    pub(super) fn new(exchange: Exchange, keep_alive: bool, rest: Duration) -> Self {
+        Self { exchange: Some(exchange), keep_alive, rest }
     }
 
     /// The backend has ended its response or closed: the Slot is free.
@@ -77,30 +81,44 @@ impl Drop for AtWork {
             return;
         };
         exchange.permit.linger();
-        runtime.spawn(linger(exchange, self.keep_alive));
+        runtime.spawn(linger(exchange, self.keep_alive, self.rest));
     }
-}
-
-/// Reads what still comes and throws it away. Its end is the backend's: no clock runs here, only TCP's own for
-/// a host that has vanished.
-async fn linger(mut exchange: Exchange, keep_alive: bool) {
-    exchange.connection.watch_for_vanished_host();
-    if exchange.upload() != Sending::Whole {
-        // The rest of the body will never come: a backend that waits for it has to be told.
-        exchange.shut_down_writing();
-    } else if exchange.is_answered() && exchange.rest().is_none_or(|rest| rest > LONG_REST) {
-        // A handler that streams to nobody may notice that we have no more to say, and stop.
-        exchange.shut_down_writing();
-    }
-    poll_fn(|cx| poll_end(cx, &mut exchange)).await;
-    exchange.end(Outcome::Ignored, keep_alive);
 }
 
 /// A rest of a streaming response above this, or of unknown length, is not worth reading for the connection.
 const LONG_REST: u64 = 1024 * 1024;
 
-/// Ready when the backend has ended its response or closed the connection.
-fn poll_end(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<()> {
+/// Reads what still comes and throws it away. Its end is the backend's: no clock runs here, only TCP's own for
+/// a host that has vanished.
+async fn linger(mut exchange: Exchange, keep_alive: bool, rest: Duration) {
+    exchange.connection.watch_for_vanished_host();
+    let body_broke_off = exchange.upload() != Sending::Whole;
+    // A handler that streams to nobody may notice that we have no more to say, and stop.
+    let streams = exchange.is_answered() && exchange.rest().is_none_or(|rest| rest > LONG_REST);
+    // A backend that waits for the rest of the body has to be told that it will never come.
+    if body_broke_off || streams || exchange.is_unreadable() {
+        exchange.shut_down_writing();
+    }
+    let end = poll_fn(|cx| poll_end(cx, &mut exchange)).await;
+    if end == End::Closed && body_broke_off && !exchange.is_answered() {
+        // It closed because we did, and said nothing: its handler may have given up, or be at work still.
+        tracing::info!(?rest, "an upload broke off and its backend closed without an answer: its slot rests");
+        exchange.rest_until(now() + rest);
+    } else {
+        exchange.end(Outcome::Ignored, keep_alive);
+    }
+}
+
+/// What the backend did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It ended its response.
+    Answered,
+    /// It closed or reset the connection.
+    Closed,
+}
+
+fn poll_end(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<End> {
     if exchange.upload() == Sending::Whole {
         // What the kernel had not taken yet still belongs to the request. Pending or failed: reading tells.
         let _ = exchange.connection.wire.poll_flush(cx);
@@ -108,23 +126,23 @@ fn poll_end(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<()> {
     if !exchange.is_answered() && !exchange.is_unreadable() {
         match ready!(exchange.poll_response(cx, |_| {})) {
             Ok(_) => {}
-            Err(ResponseFault::Closed(_)) => return Poll::Ready(()),
+            Err(ResponseFault::Closed(_)) => return Poll::Ready(End::Closed),
             Err(ResponseFault::Nonsense(_)) => exchange.shut_down_writing(),
         }
     }
     while !exchange.is_unreadable() {
         match ready!(exchange.poll_body(cx, scratch_size(), |_| Ok(()))) {
             Ok(Body::Some(_)) => {}
-            Ok(Body::Done(..)) => return Poll::Ready(()),
+            Ok(Body::Done(..)) => return Poll::Ready(End::Answered),
             Err(ReadFault::Refused(_)) => exchange.shut_down_writing(),
-            Err(_) => return Poll::Ready(()),
+            Err(_) => return Poll::Ready(End::Closed),
         }
     }
     // Where its messages end can no longer be told: only the end of the connection counts.
     loop {
         match ready!(exchange.connection.wire.poll_discard(cx)) {
             Ok(bytes) if bytes > 0 => {}
-            _ => return Poll::Ready(()),
+            _ => return Poll::Ready(End::Closed),
         }
     }
 }

@@ -1,5 +1,9 @@
 //! What is too much of one client: a status of its own for each, and no backend hears of it.
 
+use std::net::SocketAddr;
+
+use socket2::{Domain, Socket, Type};
+
 use crate::harness::*;
 
 fn house(config: &str) -> (Backend, idleway::Gateway) {
@@ -69,7 +73,7 @@ fn a_streamed_body_that_grows_too_large_is_413_and_cut_for_the_backend() {
     let backend = Backend::new(|visit| {
         let error = visit.body().expect_err("a complete body");
         assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
-        visit.close()
+        visit.finish(CUT)
     });
     let gateway = gateway(&[&backend], "limits = { body = \"400KiB\" }");
     let mut client = Client::asking(&gateway, head_of("POST", "/", "Transfer-Encoding: chunked\r\n"));
@@ -132,7 +136,7 @@ fn a_streamed_body_that_stops_is_408_and_a_fin_for_the_backend() {
         let error = visit.body().expect_err("a complete body");
         assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
         door.pass()?;
-        visit.close()
+        visit.finish(CUT)
     });
     let gateway = gateway(&[&backend], "client = { read = \"50ms\" }");
     let mut client =
@@ -145,6 +149,52 @@ fn a_streamed_body_that_stops_is_408_and_a_fin_for_the_backend() {
     assert_eq!(ask(&gateway, get("/")).status(), 503);
     gate.open();
     until_all_idle(&gateway, 1);
+}
+
+/// A backend whose backlog is full neither accepts nor refuses.
+#[test]
+fn the_deadline_runs_while_the_gateway_connects() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let _in_backlog = [(); 2].map(|()| {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let _ = client.connect(&address.into());
+        client
+    });
+    let gateway = start(&format!(
+        "backends = [\"http://{address}\"]\nconnect_timeout = \"{}s\"\ndeadline = \"50ms\"",
+        2 * PATIENCE.as_secs()
+    ));
+    assert_eq!(ask(&gateway, get("/")).status(), 504);
+    until_all_idle(&gateway, 1);
+    // It was this request's deadline, not the backend's fault: the next one tries it, too.
+    assert_eq!(ask(&gateway, get("/")).status(), 504);
+}
+
+/// A backend that closes because the gateway did, and says nothing, may still be at work: an event loop closes at
+/// once, whatever its handlers do.
+#[test]
+fn a_backend_that_only_closes_after_a_broken_upload_is_not_believed_to_be_idle() {
+    let backend = Backend::new(|visit| {
+        if visit.method() == "POST" {
+            visit.body().expect_err("a complete body");
+            return visit.close();
+        }
+        visit.answer("next")
+    });
+    let gateway = gateway(&[&backend], "timeout = \"2s\"");
+    let mut client =
+        Client::asking(&gateway, head_of("POST", "/", &format!("Content-Length: {}\r\n", 1 << 20)));
+    client.send(vec![b'x'; 256 * 1024]);
+    backend.until_at_work();
+    client.reset();
+    until_slots(&gateway, "the slot rests", |slots| slots.resting == 1);
+    assert_eq!(ask(&gateway, get("/")).status(), 503);
+    until_all_idle(&gateway, 1);
+    assert_eq!(ask(&gateway, get("/")).text(), "next");
 }
 
 #[test]

@@ -13,6 +13,20 @@ fn saying(bytes: &'static str) -> Backend {
     })
 }
 
+/// A healthy server that once says something odd keeps its connection open: it has to be told that the gateway
+/// has no more to say.
+#[test]
+fn an_unreadable_answer_does_not_lose_the_slot() {
+    let backend = Backend::new(|visit| match visit.path() {
+        "/odd" => visit.finish("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
+        _ => visit.answer("sound"),
+    });
+    let gateway = gateway(&[&backend], "");
+    assert_eq!(ask(&gateway, get("/odd")).status(), 502);
+    until_all_idle(&gateway, 1);
+    assert_eq!(ask(&gateway, get("/")).text(), "sound");
+}
+
 #[test]
 fn what_is_no_response_becomes_502() {
     let cases = [

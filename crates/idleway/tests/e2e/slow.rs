@@ -89,10 +89,10 @@ fn a_client_that_does_not_read_a_large_answer_is_cut_after_client_write() {
     for _ in 0..SLOTS {
         assert_eq!(ask(&gateway, get("/2")).status(), 200);
     }
+    until_all_idle(&gateway, SLOTS as u64);
     for mut client in slow {
         assert!(client.try_answer("GET").is_err(), "a complete answer");
     }
-    until_all_idle(&gateway, SLOTS as u64);
 }
 
 /// Ever moving, but below `client.rate`: after the grace of ten seconds it has to go.
@@ -101,7 +101,7 @@ fn an_uploader_that_dribbles_on_while_it_holds_a_slot_is_ended_by_its_rate() {
     let backend = Backend::new(|visit| {
         if visit.method() == "POST" {
             visit.body().expect_err("a complete body");
-            return visit.close();
+            return visit.finish(CUT);
         }
         visit.answer("next")
     });

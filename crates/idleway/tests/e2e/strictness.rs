@@ -100,7 +100,7 @@ fn nonsense_deep_in_a_streamed_upload_is_never_a_complete_body_for_the_backend()
     let backend = Backend::new(|visit| {
         let error = visit.body().expect_err("a complete body");
         assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
-        visit.close()
+        visit.finish(CUT)
     });
     let gateway = gateway(&[&backend], "");
     let mut client = Client::asking(&gateway, head_of("POST", "/", "Transfer-Encoding: chunked\r\n"));

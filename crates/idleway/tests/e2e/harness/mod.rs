@@ -17,7 +17,7 @@ use idleway::{Gateway, SlotCounts};
 pub(crate) use backend::Backend;
 pub(crate) use client::{Client, Response, ask, get, head_of, post};
 pub(crate) use gate::Gate;
-pub(crate) use visit::Visit;
+pub(crate) use visit::{CUT, Visit};
 pub(crate) use wire::Head;
 
 /// When a test that still waits has failed.

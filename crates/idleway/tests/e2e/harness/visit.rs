@@ -115,3 +115,6 @@ impl Drop for Visit<'_> {
         self.leave();
     }
 }
+
+/// What a backend answers to a request whose body broke off.
+pub(crate) const CUT: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
