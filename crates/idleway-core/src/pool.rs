@@ -84,6 +84,11 @@ impl<C> Pool<C> {
         self.run(Dispatcher::close);
     }
 
+    /// See [`Dispatcher::dismiss`].
+    pub fn dismiss(&self) {
+        self.run(Dispatcher::dismiss);
+    }
+
     /// See [`Dispatcher::counts`].
     pub fn counts(&self) -> Counts {
         self.lock().dispatcher.counts()

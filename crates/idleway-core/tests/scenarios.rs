@@ -392,6 +392,24 @@ fn closing_serves_those_in_line_and_retries_but_no_one_new() {
 }
 
 #[test]
+fn dismissing_ends_every_wait_and_leaves_what_runs() {
+    let mut stage = stage(5, &[(A, 1), (B, 1)]);
+    let (first, second) = (granted(&mut stage, ask()), granted(&mut stage, ask()));
+    let ann = queued(&mut stage, ask(), "ann");
+    let bob = queued(&mut stage, avoiding(&[B]), "bob");
+    assert_eq!(woken(stage.dismiss(NOW)), ["bob", "ann"], "the front lane first");
+    for ticket in [ann, bob] {
+        let (Collected::Refused(refusal), _) = stage.collect(NOW, ticket, || "again") else {
+            panic!("still in line")
+        };
+        assert_eq!(refusal.reason, Reason::Draining);
+    }
+    for slot in [first.slot, second.slot] {
+        assert!(stage.release(NOW, slot, Outcome::Success, None).is_none());
+    }
+}
+
+#[test]
 #[cfg_attr(debug_assertions, should_panic = "a grant ends once")]
 fn a_second_release_does_nothing() {
     let mut stage = stage(0, &[(A, 1)]);

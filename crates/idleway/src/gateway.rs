@@ -25,6 +25,9 @@ pub struct Gateway {
     accepting: tokio::task::JoinHandle<()>,
 }
 
+/// How long those who are told at the end of a shutdown have to take their answers.
+const PARTING: Duration = Duration::from_millis(500);
+
 /// What a shutdown came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
@@ -97,7 +100,7 @@ impl Gateway {
     }
 
     /// Stops: no new connections, idle ones end, what runs is finished within the Plan's `drain_timeout`.
-    /// Blocks until that is done; what is left then is cut.
+    /// Blocks until that is done; whoever is still in line then is answered 503, and what still runs is cut.
     pub fn shutdown(self) -> Drained {
         // The acceptor may have ended by itself; then there is nobody to tell.
         let _ = self.stop_accepting.send(());
@@ -110,7 +113,12 @@ impl Gateway {
             // First the listening socket is closed, so that whoever comes now is refused by the system.
             let _ = accepting.await;
             // Its places all come back when the last connection has ended.
-            let _ = tokio::time::timeout(within, all).await;
+            let mut all = std::pin::pin!(all);
+            if tokio::time::timeout(within, all.as_mut()).await.is_err() {
+                // Whoever is still in line has not run: it is told so.
+                self.live.snapshot().pools().iter().for_each(|pool| pool.slots.dismiss());
+                let _ = tokio::time::timeout(PARTING, all).await;
+            }
         });
         let cut = self.cores.connections();
         self.cores.stop();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Dispatcher;
 use crate::{
+    ask::Reason,
     backend::{Backend, BackendKey, BackendView, Mode},
     effects::Effects,
     grant::Grant,
@@ -73,6 +74,19 @@ impl<C, W> Dispatcher<C, W> {
         self.is_closing = true;
         self.check();
         Effects::none()
+    }
+
+    /// Takes no one new, as [`Self::close`], and ends every wait: whoever is in line is told so.
+    pub fn dismiss(&mut self, now: Time) -> Effects<C, W> {
+        self.advance(now);
+        self.is_closing = true;
+        let refusal = self.refusal(Reason::Draining);
+        let mut effects = Effects::none();
+        while let Some(index) = self.queue.first_in_front().or_else(|| self.queue.first_in_main()) {
+            effects.wakes.extend(self.queue.refuse(index, refusal));
+        }
+        self.check();
+        effects
     }
 
     /// Takes a slot of a backend for a probe: one that rests until a proof before an idle one; `None` while all

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,6 +13,9 @@ use super::core::{CoreHandle, Cores, Seat};
 /// How long the acceptor rests when the process has no file descriptor left: until some connection ends, and
 /// nothing tells when that is.
 const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// How long the log is spared the same trouble.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// A client's place under the cap on connections, and on its core.
 #[derive(Debug)]
@@ -34,15 +37,23 @@ pub(crate) async fn accept<F, S>(
     F: Fn(TcpStream, SocketAddr, Admission) -> S + Send + Sync + Clone + 'static,
     S: Future<Output = ()> + Send,
 {
+    let mut told = Told::default();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
+        let place = match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                told.now(|| {
+                    tracing::warn!("`limits.connections` is reached: nobody is accepted until one ends");
+                });
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+                place
+            }
         };
         let (stream, peer) = match listener.accept().await {
             Ok((stream, peer)) => (stream, peer),
             Err(error) => {
                 if !is_the_clients(&error) {
-                    tracing::warn!(%error, "cannot accept connections");
+                    told.now(|| tracing::warn!(%error, "cannot accept connections; see `ulimit -n` and `limits.connections`"));
                     tokio::time::sleep(EXHAUSTED).await;
                 }
                 continue;
@@ -59,6 +70,19 @@ pub(crate) async fn accept<F, S>(
                 Err(error) => tracing::debug!(%peer, %error, "the connection was gone before it was served"),
             }
         });
+    }
+}
+
+/// When the log was last told of trouble: a full house says so every few seconds, not at each knock.
+#[derive(Debug, Default)]
+struct Told(Option<Instant>);
+
+impl Told {
+    fn now(&mut self, tell: impl FnOnce()) {
+        if self.0.is_none_or(|last| last.elapsed() >= QUIET) {
+            self.0 = Some(Instant::now());
+            tell();
+        }
     }
 }
 

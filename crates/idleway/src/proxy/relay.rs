@@ -114,11 +114,10 @@ impl<'a, 'p> Relay<'a, 'p> {
         budget: &Arc<Budget>,
         share: &mut Option<Share>,
     ) -> Poll<Result<(), Broken>> {
-        if self.work.upload() == Sending::Streaming {
-            // The response began before the request's body ended; whom that waits for does not count any more.
-            self.poll_upload(cx)?;
-        }
-        let mut waiting = Waiting::Backend;
+        // The response may begin before the request's body ends: then the backend may wait for more of that.
+        let streams = self.work.upload() == Sending::Streaming;
+        let unless_full = if streams { self.poll_upload(cx)? } else { Waiting::Backend };
+        let mut waiting = unless_full;
         loop {
             let taken = self.client.outbox().written();
             let room = room(self.client.outbox().len(), bound, budget, share);
@@ -158,7 +157,7 @@ impl<'a, 'p> Relay<'a, 'p> {
             if taken > 0 {
                 self.pace.client_moved(taken);
                 if room == 0 {
-                    waiting = Waiting::Backend;
+                    waiting = unless_full;
                     continue;
                 }
             }

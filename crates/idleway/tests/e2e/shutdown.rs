@@ -94,6 +94,24 @@ fn what_does_not_end_in_time_is_cut_and_counted() {
     }
 }
 
+/// Whoever has not run by then can be told so.
+#[test]
+fn who_is_in_line_when_the_time_is_over_gets_an_answer() {
+    let gate = Gate::new();
+    let backend = working(&gate);
+    let gateway = gateway(&[&backend], "drain_timeout = \"50ms\"\nqueue = { length = 5, wait = \"60s\" }");
+    let _running = Client::asking(&gateway, get("/gated"));
+    backend.until_at_work();
+    let mut waiting = Client::asking(&gateway, post("/waiting", "x"));
+    until_slots(&gateway, "one in line", |slots| slots.waiting == 1);
+    let stopping = thread::spawn(move || gateway.shutdown());
+    let answer = waiting.answer();
+    assert_eq!((answer.status(), answer.field("Connection")), (503, Some("close")));
+    assert!(answer.json()["type"].as_str().unwrap().ends_with("#draining"));
+    assert_eq!(stopping.join().unwrap().cut, 1);
+    assert_eq!(backend.paths(), ["/gated"]);
+}
+
 #[test]
 fn a_gateway_without_clients_stops_at_once_though_a_slot_lingers() {
     let gate = Gate::new();

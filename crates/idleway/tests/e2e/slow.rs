@@ -133,27 +133,41 @@ fn dribble() {
 #[test]
 fn a_slow_upload_does_not_use_up_the_backends_timeout() {
     let backend = Backend::new(|visit| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n";
+        // Also where the response begins before the request has ended.
+        let late = if visit.path() == "/early" {
+            visit.write(head)?;
+            ""
+        } else {
+            head
+        };
         let bytes = visit.body()?.len();
-        visit.finish(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}", bytes % 10))
+        visit.finish(format!("{late}{}", bytes % 10))
     });
     let gate = Gate::new();
-    let door = gate.door();
-    let silent = Backend::new(move |visit| {
-        door.pass()?;
-        visit.close()
+    // One for each round: the Slot of the first lingers.
+    let silent = [gate.door(), gate.door()].map(|door| {
+        Backend::new(move |visit| {
+            door.pass()?;
+            visit.close()
+        })
     });
     let gateway = start(&format!(
-        "[pools.a]\nbackends = [{:?}]\ntimeout = \"60ms\"\n[pools.b]\nbackends = [{:?}]\ntimeout = \"120ms\"\n\
+        "[pools.a]\nbackends = [{:?}]\ntimeout = \"60ms\"\n[pools.b]\nbackends = [{:?}, {:?}]\ntimeout = \"120ms\"\n\
          [[routes]]\npath = \"/\"\npool = \"a\"\n[[routes]]\npath = \"/silent\"\npool = \"b\"\n",
         backend.url(),
-        silent.url()
+        silent[0].url(),
+        silent[1].url()
     ));
     let length = 1 << 20;
-    let mut client = Client::asking(&gateway, head_of("POST", "/", &format!("Content-Length: {length}\r\n")));
-    client.send(vec![b'x'; length - 1]);
-    backend.until_at_work();
-    // Twice the first pool's timeout passes before the other request has its answer.
-    assert_eq!(ask(&gateway, get("/silent")).status(), 504);
-    client.send("x");
-    assert_eq!(client.answer().status(), 200);
+    for path in ["/late", "/early"] {
+        let head = head_of("POST", path, &format!("Content-Length: {length}\r\n"));
+        let mut client = Client::asking(&gateway, head);
+        client.send(vec![b'x'; length - 1]);
+        backend.until_at_work();
+        // Twice the first pool's timeout passes before the other request has its answer.
+        assert_eq!(ask(&gateway, get("/silent")).status(), 504);
+        client.send("x");
+        assert_eq!(client.answer().text(), "6", "{path}");
+    }
 }
