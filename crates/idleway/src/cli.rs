@@ -165,14 +165,18 @@ fn check(file: &Path) -> Result<(), Failure> {
             0 => "refuses when all are busy".to_owned(),
             length => format!("{length} may wait {:?} when all are busy", pool.queue.wait),
         };
-        let backends = pool.backends.len();
-        say(&format!("pool {}: {backends} backends, {slots} slots, {when_busy}", pool.name));
+        let backends = counted(pool.backends.len() as u64, "backend");
+        say(&format!("pool {}: {backends}, {}, {when_busy}", pool.name, counted(slots, "slot")));
     }
     for route in plan.routes.iter() {
         let pool = plan.pools.get(route.pool).map_or("", |pool| pool.name.as_str());
         say(&format!("route {route} -> {pool}"));
     }
     Ok(())
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn backend(args: &BackendArgs) -> anyhow::Result<()> {

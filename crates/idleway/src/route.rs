@@ -7,7 +7,7 @@
 //!
 //! **No request slips past a route by its spelling.** Programs disagree about what some paths mean: one removes
 //! `..`, the next looks for a directory of that name. The gateway passes a path on as it came and cannot know how
-//! the backend reads it, so it tries the ways in which it could be read ([`Reading`]), and only where all of them
+//! the backend reads it, so it tries the ways in which it could be read (`Reading`), and only where all of them
 //! lead to the same route does the request have a route. `/public/..%2Fadmin` finds none as soon as `/public` or
 //! `/admin` is a route of its own, and goes through where one route takes every path. Percent-encodings that all
 //! programs read alike (RFC 3986 section 6.2.2.2: `%61` is `a`) are decoded before the comparison.

@@ -1,7 +1,7 @@
 //! The configuration: from a TOML file or a list of URLs to a [`Plan`], or to everything that is wrong with it.
 //!
-//! Two types, so that nothing needs to be checked twice: [`file`] is the shape of the file, read by serde, which
-//! refuses what it does not know; [`plan`] is what it means, complete and checked, made by [`meaning`].
+//! Two types, so that nothing needs to be checked twice: `file` is the shape of the file, read by serde, which
+//! refuses what it does not know; `plan` is what it means, complete and checked, made by `meaning`.
 
 mod fault;
 mod file;

@@ -16,6 +16,7 @@ use tokio::sync::futures::Notified;
 use super::clock::Clock;
 use super::core::CoreHandle;
 use super::outbox::Outbox;
+use super::unacknowledged::unacknowledged;
 use super::wire::{Body, Content, ReadFault, Wire};
 
 /// Bytes of the next requests that may be read while one is at work.
@@ -87,6 +88,8 @@ pub(crate) struct Client {
     body_received: u64,
     body_limit: u64,
     owes_continue: bool,
+    /// Bytes that the client had acknowledged when it was last asked.
+    acknowledged: u64,
 }
 
 impl Client {
@@ -101,6 +104,7 @@ impl Client {
             body_received: 0,
             body_limit: u64::MAX,
             owes_continue: false,
+            acknowledged: 0,
         }
     }
 
@@ -188,17 +192,20 @@ impl Client {
         &mut self,
         cx: &mut Context<'_>,
         room: usize,
-        take: impl FnMut(Content<'_>) -> io::Result<()>,
+        mut take: impl FnMut(Content<'_>) -> io::Result<()>,
     ) -> Poll<Result<Body, BodyFault>> {
-        let result = ready!(self.wire.poll_body(cx, &mut self.body, room, take));
+        let Self { wire, body, body_received, .. } = self;
+        let result = ready!(wire.poll_body(cx, body, room, |content| {
+            // Counted also where `take` fails: what has been read once cannot be read again.
+            *body_received += content.length() as u64;
+            take(content)
+        }));
         let body = result.map_err(|fault| match fault {
             ReadFault::Cut => BodyFault::Departed(Departed::Closed),
             ReadFault::Broken(_) => BodyFault::Departed(Departed::Reset),
             ReadFault::Refused(refusal) => BodyFault::Refused(refusal),
             ReadFault::Sink(_) => BodyFault::Sink,
         })?;
-        let (Body::Some(bytes) | Body::Done(bytes, _)) = &body;
-        self.body_received += *bytes as u64;
         if self.body_received > self.body_limit {
             return Poll::Ready(Err(BodyFault::TooLarge));
         }
@@ -227,8 +234,8 @@ impl Client {
                     Ok(())
                 });
                 match result {
-                    Poll::Ready(Ok(Body::Some(_))) => self.clock.set(until()),
-                    Poll::Ready(Ok(Body::Done(_, trailers))) => return Poll::Ready(Ok(trailers)),
+                    Poll::Ready(Ok(Body::Some)) => self.clock.set(until()),
+                    Poll::Ready(Ok(Body::Done(trailers))) => return Poll::Ready(Ok(trailers)),
                     Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
                     Poll::Pending => {
                         ready!(self.clock.poll_over(cx));
@@ -292,6 +299,13 @@ impl Client {
         self.wire.poll_flush(cx).map_err(|_| Departed::Reset)
     }
 
+    /// Bytes that the client has acknowledged since this was last asked; 0 where the system does not tell.
+    pub(crate) fn newly_acknowledged(&mut self) -> u64 {
+        let Some(held) = unacknowledged(self.wire.stream()) else { return 0 };
+        let acknowledged = self.outbox().written().saturating_sub(held);
+        acknowledged.saturating_sub(std::mem::replace(&mut self.acknowledged, acknowledged))
+    }
+
     /// Waits until the client has taken all that was sent to it, or takes nothing for `silence`.
     pub(crate) async fn flush(&mut self, silence: Duration) -> Result<(), Departed> {
         self.send(&[])?;
@@ -308,6 +322,12 @@ impl Client {
                 seen = self.outbox().written();
                 self.clock.set_after(silence);
             }
+            ready!(self.clock.poll_over(cx));
+            if self.newly_acknowledged() == 0 {
+                return Poll::Ready(Err(Departed::Closed));
+            }
+            // The kernel took nothing, for it holds much; the client does.
+            self.clock.set_after(silence);
             self.clock.poll_over(cx).map(|()| Err(Departed::Closed))
         })
         .await
@@ -372,5 +392,41 @@ impl Client {
     pub(crate) fn reset(self) {
         // Where it cannot be set the close is an ordinary one; the framing still shows the cut.
         let _ = SockRef::from(self.wire.stream()).set_linger(Some(Duration::ZERO));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::net::Cores;
+
+    /// Otherwise the request could be repeated without them.
+    #[tokio::test]
+    async fn what_was_read_for_a_taker_that_failed_counts_as_read() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut sender = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        sender.write_all(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody").unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let cores = Cores::start(1).unwrap();
+        let long = Duration::from_secs(60);
+        let mut client = Client::new(stream, peer, Arc::clone(cores.first()), long);
+        let limits = ClientLimits {
+            head: idleway_h1::Limits::default(),
+            keep_alive: long,
+            head_timeout: long,
+            body: None,
+            read: long,
+            write: long,
+        };
+        let leave = tokio::sync::Notify::new();
+        let next = client.next_request(&limits, std::pin::pin!(leave.notified())).await;
+        assert!(matches!(next, Next::Request(_)), "{next:?}");
+        let fails = |_: Content<'_>| Err(io::ErrorKind::BrokenPipe.into());
+        let fault = poll_fn(|cx| client.poll_body(cx, usize::MAX, fails)).await;
+        assert!(matches!(fault, Err(BodyFault::Sink)), "{fault:?}");
+        assert_eq!(client.body_received(), 4);
+        cores.stop();
     }
 }

@@ -13,6 +13,7 @@ mod date;
 mod listen;
 mod outbox;
 mod scratch;
+mod unacknowledged;
 pub(crate) mod wire;
 
 pub(crate) use self::backend::{BackendConnection, ConnectError};

@@ -42,10 +42,10 @@ pub(crate) enum ReadFault {
 /// How far a body has come.
 #[derive(Debug)]
 pub(crate) enum Body {
-    /// This many bytes of content were handed on; there is more to come.
-    Some(usize),
-    /// It is complete; so many bytes came with the end.
-    Done(usize, Option<Trailers>),
+    /// Content was handed on; there is more to come.
+    Some,
+    /// It is complete.
+    Done(Option<Trailers>),
 }
 
 /// What one read brought of a body, without the framing it came in.
@@ -55,6 +55,13 @@ pub(crate) struct Content<'a> {
     pub(crate) pieces: &'a [IoSlice<'a>],
     /// With the last of them: the trailers, if there are some.
     pub(crate) end: Option<Option<&'a Trailers>>,
+}
+
+impl Content<'_> {
+    /// Bytes of content.
+    pub(crate) fn length(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum()
+    }
 }
 
 impl Wire {
@@ -174,7 +181,7 @@ impl Wire {
                     return Poll::Ready(Err(ReadFault::Cut));
                 }
                 take(Content { pieces: &[], end: Some(None) }).map_err(ReadFault::Sink)?;
-                return Poll::Ready(Ok(Body::Done(0, None)));
+                return Poll::Ready(Ok(Body::Done(None)));
             }
             let bytes = &scratch[..read_now];
             let (used, body) = decode(bytes, reader, &mut take)?;
@@ -268,7 +275,7 @@ fn decode(
     take: &mut impl FnMut(Content<'_>) -> io::Result<()>,
 ) -> Result<(usize, Option<Body>), ReadFault> {
     let mut used = 0;
-    let mut content = 0;
+    let mut handed = false;
     loop {
         let mut pieces = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
@@ -279,7 +286,7 @@ fn decode(
             match step.event {
                 Event::Data(range) => {
                     let piece = &bytes[used + range.start..used + range.end];
-                    content += piece.len();
+                    handed |= !piece.is_empty();
                     pieces[count] = IoSlice::new(piece);
                     count += 1;
                 }
@@ -296,10 +303,10 @@ fn decode(
                 .map_err(ReadFault::Sink)?;
         }
         if let Some(trailers) = end {
-            return Ok((used, Some(Body::Done(content, trailers))));
+            return Ok((used, Some(Body::Done(trailers))));
         }
         if !more {
-            return Ok((used, (content > 0).then_some(Body::Some(content))));
+            return Ok((used, handed.then_some(Body::Some)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idleway_h1::HeadWriter;
+use idleway_h1::{HeadWriter, Version};
 use serde_json::json;
 
 use super::{Ended, headers};
@@ -39,7 +39,13 @@ pub(super) async fn send(
             &fresh
         }
     };
-    write(client.tail(), reject, id, request.is_some_and(Request::is_head), persists);
+    let http10 = request.is_some_and(|request| request.head.version() == Version::Http10);
+    let connection = match (persists, http10) {
+        (false, _) => Some("close"),
+        (true, true) => Some("keep-alive"),
+        (true, false) => None,
+    };
+    write(client.tail(), reject, id, request.is_some_and(Request::is_head), connection);
     if client.send(&[]).is_err() || client.flush(limits.write).await.is_err() {
         return Ended::Gone;
     }
@@ -52,7 +58,7 @@ pub(super) async fn send(
     }
 }
 
-fn write(out: &mut Vec<u8>, reject: &Reject, id: &RequestId, to_head: bool, persists: bool) {
+fn write(out: &mut Vec<u8>, reject: &Reject, id: &RequestId, to_head: bool, connection: Option<&str>) {
     let body = body(reject, id);
     let mut writer = HeadWriter::response(out, reject.status(), headers::phrase(reject.status()));
     writer
@@ -71,8 +77,8 @@ fn write(out: &mut Vec<u8>, reject: &Reject, id: &RequestId, to_head: bool, pers
         // RFC 9110 section 15.5.6 asks for it.
         writer.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
-    if !persists {
-        writer.field("Connection", "close");
+    if let Some(connection) = connection {
+        writer.field("Connection", connection);
     }
     writer.end();
     if !to_head {
@@ -122,7 +128,7 @@ mod tests {
     fn a_full_pool_is_told_in_the_words_that_clients_know() {
         let reject = Reject::NoSlot { reason: Reason::Busy, retry_after: Duration::from_millis(2500) };
         let mut out = Vec::new();
-        write(&mut out, &reject, &RequestId::random(), false, true);
+        write(&mut out, &reject, &RequestId::random(), false, None);
         let text = String::from_utf8(out).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");

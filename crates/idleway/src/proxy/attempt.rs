@@ -55,7 +55,8 @@ impl Attempt<'_> {
     ) -> Result<Attempted, Stop> {
         let announced = self.upload.announced();
         if announced == Announced::Chunked && self.backend.speaks_http10() {
-            return Err(Reject::LengthRequired.into());
+            // Another backend may take chunks.
+            return Ok(self.failed(Reached::NotConnected, Reject::LengthRequired));
         }
         let mut kept = self.kept(client, &mut permit);
         loop {
@@ -178,7 +179,15 @@ impl Attempt<'_> {
         match result {
             Ok(()) => work.over(Outcome::Success),
             Err(broken) => {
-                record.cut(&self.reason(&broken));
+                match &broken {
+                    Broken::Departed(departed) => record.departed(*departed),
+                    Broken::Over(Over::ClientTakes) => {
+                        record.cut(
+                            "the client took nothing for `client.write`, or too little for `client.rate`",
+                        );
+                    }
+                    broken => record.cut(&self.reason(broken).to_string()),
+                }
                 // The backend's own end of the connection frees the Slot; any other end leaves it at work.
                 if let Broken::Response(ResponseFault::Closed(_)) = broken {
                     work.over(Outcome::Ignored);
@@ -187,7 +196,7 @@ impl Attempt<'_> {
                 }
                 return Ok(match broken {
                     Broken::Departed(_) => Ended::Gone,
-                    Broken::Over(Over::Client) => Ended::Reset,
+                    Broken::Over(Over::ClientSends | Over::ClientTakes) => Ended::Reset,
                     _ if out.until_close => Ended::Reset,
                     _ => {
                         // What has come of it is delivered; that it is cut shows in the framing.
@@ -239,7 +248,9 @@ impl Attempt<'_> {
             Broken::Over(Over::Deadline) => {
                 Reject::DeadlineOver { after: self.pool.plan.deadline.unwrap_or_default() }
             }
-            Broken::Over(Over::Client) | Broken::Upload(_) | Broken::Departed(_) => Reject::BodyTooSlow,
+            Broken::Over(Over::ClientSends | Over::ClientTakes) | Broken::Upload(_) | Broken::Departed(_) => {
+                Reject::BodyTooSlow
+            }
         }
     }
 

@@ -174,7 +174,7 @@ impl Exchange {
                 return Poll::Ready(Ok(()));
             }
             match ready!(client.poll_body(cx, scratch_size(), |content| self.hand_on(&content))) {
-                Ok(Body::Some(_)) => {}
+                Ok(Body::Some) => {}
                 Ok(Body::Done(..)) => self.upload = Sending::Whole,
                 Err(BodyFault::Sink) => self.upload = Sending::Refused,
                 Err(fault) => return Poll::Ready(Err(fault)),

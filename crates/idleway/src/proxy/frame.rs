@@ -28,7 +28,7 @@ impl Outgoing {
         let Self::Chunked { trailers } = self else {
             return write(content.pieces);
         };
-        let length: usize = content.pieces.iter().map(|piece| piece.len()).sum();
+        let length = content.length();
         let mut slices = [IoSlice::new(&[]); PIECES + 3];
         let mut count = 0;
         let prefix;

@@ -92,22 +92,35 @@ const LONG_REST: u64 = 1024 * 1024;
 /// a host that has vanished.
 async fn linger(mut exchange: Exchange, keep_alive: bool, rest: Duration) {
     exchange.connection.watch_for_vanished_host();
-    let body_broke_off = exchange.upload() != Sending::Whole;
+    let mut gave_up = exchange.upload() == Sending::Streaming;
     // A handler that streams to nobody may notice that we have no more to say, and stop.
     let streams = exchange.is_answered() && exchange.rest().is_none_or(|rest| rest > LONG_REST);
     // A backend that waits for the rest of the body has to be told that it will never come.
-    if body_broke_off || streams || exchange.is_unreadable() {
+    if gave_up || streams {
         exchange.shut_down_writing();
     }
     let end = poll_fn(|cx| poll_end(cx, &mut exchange)).await;
-    if end == End::Closed && body_broke_off && !exchange.is_answered() {
+    if end == End::Unreadable {
+        // Where its messages end can no longer be told: only its own close can. It gets a moment for that, and
+        // is told then that we have no more to say.
+        let closed = tokio::time::timeout(OWN_CLOSE, poll_fn(|cx| poll_closed(cx, &mut exchange))).await;
+        if closed.is_err() {
+            gave_up = true;
+            exchange.shut_down_writing();
+            poll_fn(|cx| poll_closed(cx, &mut exchange)).await;
+        }
+    }
+    if end != End::Answered && gave_up && !exchange.is_answered() {
         // It closed because we did, and said nothing: its handler may have given up, or be at work still.
-        tracing::info!(?rest, "an upload broke off and its backend closed without an answer: its slot rests");
+        tracing::info!(?rest, "a backend closed after us without an answer: its slot rests");
         exchange.rest_until(now() + rest);
     } else {
         exchange.end(Outcome::Ignored, keep_alive);
     }
 }
+
+/// How long a backend whose answer cannot be read may take to close by itself.
+const OWN_CLOSE: Duration = Duration::from_secs(1);
 
 /// What the backend did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,33 +129,42 @@ enum End {
     Answered,
     /// It closed or reset the connection.
     Closed,
+    /// It said what cannot be read.
+    Unreadable,
 }
 
+/// Reads on to the end of the response.
 fn poll_end(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<End> {
     if exchange.upload() == Sending::Whole {
         // What the kernel had not taken yet still belongs to the request. Pending or failed: reading tells.
         let _ = exchange.connection.wire.poll_flush(cx);
     }
-    if !exchange.is_answered() && !exchange.is_unreadable() {
+    if exchange.is_unreadable() {
+        return Poll::Ready(End::Unreadable);
+    }
+    if !exchange.is_answered() {
         match ready!(exchange.poll_response(cx, |_| {})) {
             Ok(_) => {}
             Err(ResponseFault::Closed(_)) => return Poll::Ready(End::Closed),
-            Err(ResponseFault::Nonsense(_)) => exchange.shut_down_writing(),
+            Err(ResponseFault::Nonsense(_)) => return Poll::Ready(End::Unreadable),
         }
     }
-    while !exchange.is_unreadable() {
+    loop {
         match ready!(exchange.poll_body(cx, scratch_size(), |_| Ok(()))) {
-            Ok(Body::Some(_)) => {}
+            Ok(Body::Some) => {}
             Ok(Body::Done(..)) => return Poll::Ready(End::Answered),
-            Err(ReadFault::Refused(_)) => exchange.shut_down_writing(),
+            Err(ReadFault::Refused(_)) => return Poll::Ready(End::Unreadable),
             Err(_) => return Poll::Ready(End::Closed),
         }
     }
-    // Where its messages end can no longer be told: only the end of the connection counts.
+}
+
+/// Reads on to the end of the connection.
+fn poll_closed(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<()> {
     loop {
         match ready!(exchange.connection.wire.poll_discard(cx)) {
             Ok(bytes) if bytes > 0 => {}
-            _ => return Poll::Ready(End::Closed),
+            _ => return Poll::Ready(()),
         }
     }
 }

@@ -105,7 +105,7 @@ impl From<Departed> for Stop {
 /// One request, one answer, one line in the log.
 async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head: Box<RequestHead>) -> Ended {
     let request = Request::new(head, client.peer(), Arc::clone(client.address()));
-    let mut record = Record::new(&request);
+    let mut record = Record::new(&request, snapshot.plan.access_log);
     let ended = match travel(client, live, snapshot, &request, &mut record).await {
         Ok(ended) => ended,
         Err(Stop::Departed(departed)) => {
@@ -117,10 +117,7 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
             answer::send(client, &snapshot.client, Some(&request), &reject).await
         }
     };
-    record.received = client.body_received();
-    if snapshot.plan.access_log {
-        record.log(&request);
-    }
+    record.end(client.body_received());
     ended
 }
 
@@ -128,7 +125,7 @@ async fn travel<'a>(
     client: &mut Client,
     live: &Live,
     snapshot: &'a Snapshot,
-    request: &Request,
+    request: &'a Request,
     record: &mut Record<'a>,
 ) -> Result<Ended, Stop> {
     let head = &request.head;

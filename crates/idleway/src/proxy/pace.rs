@@ -20,12 +20,24 @@ pub(super) enum Waiting {
     ClientTakes,
 }
 
+impl Waiting {
+    /// What it is called when it took too long, if it is the client that is waited for.
+    fn of_client(self) -> Option<Over> {
+        match self {
+            Self::Backend => None,
+            Self::ClientSends => Some(Over::ClientSends),
+            Self::ClientTakes => Some(Over::ClientTakes),
+        }
+    }
+}
+
 /// Whose time is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
     Timeout,
     Deadline,
-    Client,
+    ClientSends,
+    ClientTakes,
 }
 
 /// The clocks of one exchange. `timeout` runs only while the gateway waits for the backend; the client has
@@ -76,12 +88,10 @@ impl<'a> Pace<'a> {
     ) -> Poll<Over> {
         if self.waiting != Some(waiting) || self.moved {
             let now = Instant::now();
-            if let (Some(Waiting::ClientSends | Waiting::ClientTakes), Some(since)) =
-                (self.waiting, self.since)
-            {
+            if let (Some(over), Some(since)) = (self.waiting.and_then(Waiting::of_client), self.since) {
                 self.client_time += now - since;
                 if self.is_too_slow() {
-                    return Poll::Ready(Over::Client);
+                    return Poll::Ready(over);
                 }
             }
             self.waiting = Some(waiting);
@@ -91,11 +101,14 @@ impl<'a> Pace<'a> {
             clock.set(self.deadline.map_or(until, |deadline| until.min(deadline)));
         }
         ready!(clock.poll_over(cx));
-        Poll::Ready(match waiting {
-            _ if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) => Over::Deadline,
-            Waiting::Backend => Over::Timeout,
-            Waiting::ClientSends | Waiting::ClientTakes => Over::Client,
-        })
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        Poll::Ready(if is_late { Over::Deadline } else { waiting.of_client().unwrap_or(Over::Timeout) })
+    }
+
+    /// Whether a client that acknowledged so many bytes in the time of `client.write` keeps to `client.rate`.
+    pub(super) fn is_kept(&self, acknowledged: u64) -> bool {
+        let least = u128::from(self.client.rate) * self.client.write.as_millis() / 1000;
+        acknowledged > 0 && u128::from(acknowledged) >= least
     }
 
     fn longest(&self, waiting: Waiting) -> Duration {
@@ -130,7 +143,7 @@ mod tests {
         let over = poll_fn(|cx| pace.poll_over(cx, &mut clock, Waiting::Backend)).await;
         assert_eq!(over, Over::Timeout);
         let over = poll_fn(|cx| pace.poll_over(cx, &mut clock, Waiting::ClientSends)).await;
-        assert_eq!(over, Over::Client);
+        assert_eq!(over, Over::ClientSends);
         let deadline = Some(Instant::now() + Duration::from_millis(2));
         let mut pace = Pace::new(&plan, Duration::from_secs(60), deadline);
         let over = poll_fn(|cx| pace.poll_over(cx, &mut clock, Waiting::ClientTakes)).await;

@@ -11,7 +11,7 @@ use crate::net::Departed;
 /// The longest target in the log, in bytes.
 const LONGEST_TARGET: usize = 512;
 
-/// One request, as it will be told.
+/// One request, as it is told when this is dropped.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pool: Option<&'a str>,
@@ -22,15 +22,30 @@ pub(super) struct Record<'a> {
     /// Since when it asks for a Slot, while it has none.
     joined: Option<Instant>,
     answered: Option<Instant>,
-    arrived: Instant,
+    request: &'a Request,
+    is_told: bool,
+    ended: bool,
     status: u16,
     reason: Option<String>,
-    pub(super) received: u64,
+    received: u64,
     pub(super) sent: u64,
 }
 
+/// Whatever ends a request, it is told: also when its task is dropped.
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            return;
+        }
+        if !self.ended {
+            self.reason = Some("cut: the gateway stopped before the request had ended".to_owned());
+        }
+        self.log();
+    }
+}
+
 impl<'a> Record<'a> {
-    pub(super) fn new(request: &Request) -> Self {
+    pub(super) fn new(request: &'a Request, is_told: bool) -> Self {
         Self {
             pool: None,
             backend: None,
@@ -39,7 +54,9 @@ impl<'a> Record<'a> {
             waited: Duration::ZERO,
             joined: None,
             answered: None,
-            arrived: request.arrived,
+            request,
+            is_told,
+            ended: false,
             status: 0,
             reason: None,
             received: 0,
@@ -76,8 +93,8 @@ impl<'a> Record<'a> {
     }
 
     /// The response broke off after its head had been passed on.
-    pub(super) fn cut(&mut self, reject: &Reject) {
-        self.reason = Some(format!("cut: {reject}"));
+    pub(super) fn cut(&mut self, why: &str) {
+        self.reason = Some(format!("cut: {why}"));
     }
 
     pub(super) fn departed(&mut self, departed: Departed) {
@@ -88,7 +105,14 @@ impl<'a> Record<'a> {
         self.reason = Some(format!("departed: {how}"));
     }
 
-    pub(super) fn log(&self, request: &Request) {
+    /// It has come to its end.
+    pub(super) fn end(&mut self, received: u64) {
+        self.received = received;
+        self.ended = true;
+    }
+
+    fn log(&self) {
+        let request = self.request;
         let target = request.head.target();
         // Whoever left the line, or was refused there, has waited since it joined.
         let waited = self.waited + self.joined.map_or(Duration::ZERO, |joined| joined.elapsed());
@@ -104,8 +128,8 @@ impl<'a> Record<'a> {
             phase = self.reached.name(),
             attempts = self.attempts,
             wait_ms = millis(waited),
-            first_byte_ms = self.answered.map(|at| millis(at - self.arrived)),
-            total_ms = millis(self.arrived.elapsed()),
+            first_byte_ms = self.answered.map(|at| millis(at - request.arrived)),
+            total_ms = millis(request.arrived.elapsed()),
             received = self.received,
             sent = self.sent,
             reason = self.reason.as_deref().unwrap_or("-"),

@@ -21,7 +21,7 @@ fn an_unreadable_answer_does_not_lose_the_slot() {
         "/odd" => visit.finish("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
         _ => visit.answer("sound"),
     });
-    let gateway = gateway(&[&backend], "");
+    let gateway = gateway(&[&backend], "timeout = \"50ms\"");
     assert_eq!(ask(&gateway, get("/odd")).status(), 502);
     until_all_idle(&gateway, 1);
     assert_eq!(ask(&gateway, get("/")).text(), "sound");

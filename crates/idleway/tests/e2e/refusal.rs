@@ -103,6 +103,32 @@ fn who_has_the_whole_answer_is_not_refused_for_the_slot_of_it() {
     }
 }
 
+/// What has been relayed to a backend that failed is gone: the request is repeated whole or not at all.
+#[test]
+fn a_repeated_upload_never_has_a_hole() {
+    let failing = Backend::raw(|connection| connection.request().map(|_| ()));
+    let sound = Backend::new(|visit| {
+        let body = visit.body()?;
+        visit.tell(usize::from(body != numbered()));
+        visit.finish("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    });
+    let gateway = gateway(&[&failing, &sound], "");
+    let body = numbered();
+    let chunked = [format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+    for _ in 0..40 {
+        let mut client = Client::asking(&gateway, head_of("PUT", "/", "Transfer-Encoding: chunked\r\n"));
+        client.send(&chunked);
+        let status = client.answer().status();
+        assert!(matches!(status, 200 | 502), "{status}");
+        until_all_idle(&gateway, 2);
+    }
+    assert_eq!(sound.seen().told, 0, "bodies with a hole");
+}
+
+fn numbered() -> Vec<u8> {
+    (0..25_000_u64).flat_map(u64::to_be_bytes).collect()
+}
+
 #[test]
 fn with_a_backend_dead_requests_go_to_another_and_clients_notice_nothing() {
     let dead = Backend::dead();

@@ -123,6 +123,27 @@ fn an_uploader_that_dribbles_on_while_it_holds_a_slot_is_ended_by_its_rate() {
     until_all_idle(&gateway, 1);
 }
 
+/// The kernel takes megabytes at once for such a client, and then nothing for long: what counts is what the client
+/// takes.
+#[test]
+fn a_client_that_reads_slowly_but_steadily_gets_its_whole_answer() {
+    const LENGTH: usize = 12 << 20;
+    let backend = Backend::new(|visit| {
+        visit.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"))?;
+        visit.finish(vec![b'x'; LENGTH])
+    });
+    let gateway = gateway(&[&backend], "client = { write = \"1s\" }");
+    let mut client = Client::asking(&gateway, get("/"));
+    client.head();
+    let mut read = 0;
+    for _ in 0..60 {
+        read += client.wire.exactly(16 * 1024).unwrap().len();
+        dribble();
+    }
+    client.wire.exactly(LENGTH - read).unwrap();
+    until_all_idle(&gateway, 1);
+}
+
 /// The pace of a slow client. Nothing waits for it to pass.
 #[expect(clippy::disallowed_methods, reason = "it stands for a slow client, not for an event")]
 fn dribble() {
