@@ -261,6 +261,39 @@ fn the_gateway_runs_until_it_is_told_to_stop() {
     }
 }
 
+#[test]
+fn each_request_leaves_one_line_that_says_where_it_went_and_how_it_ended() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let args = ["run", "--listen", "127.0.0.1:0", "--threads", "1", &backend.url];
+    let mut gateway = Running::start_logging_to(Stdio::piped(), &args);
+    let mut log = gateway.child.stderr.take().unwrap();
+    assert_eq!(gateway.call("POST /process", "[1]").0, 200);
+    assert_eq!(gateway.call("POST /nowhere", "[1]").0, 404);
+    gateway.signal("-TERM");
+    assert_eq!(gateway.exit_code(), Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("idleway::access")).collect();
+    let [done, _] = lines[..] else { panic!("not a line for each of two requests: {text}") };
+    let address = backend.url.strip_prefix("http://").unwrap();
+    for field in [
+        "method=\"POST\"",
+        "path=\"/process\"",
+        "status=200",
+        &format!("backend=\"{address}\""),
+        "phase=\"response begun\"",
+        "attempts=1",
+        "wait_ms=",
+        "first_byte_ms=",
+        "total_ms=",
+        "received=3",
+        "sent=",
+        "reason=\"-\"",
+    ] {
+        assert!(done.contains(field), "no {field} in {done}");
+    }
+}
+
 /// A log that is lost costs no answer, and the program still ends well.
 #[test]
 fn a_log_that_nobody_reads_stops_no_request() {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use idleway_core::{Ask, Permit, Reason, Refusal};
+use idleway_core::{Ask, Reason, Refusal};
 
 use super::attempt::{Attempt, Attempted, Failure};
 use super::record::Record;
@@ -11,7 +11,7 @@ use super::{Ended, Stop};
 use crate::error::Reject;
 use crate::live::{Live, LivePool, Snapshot, time_at};
 use crate::message::Request;
-use crate::net::{BackendConnection, Client};
+use crate::net::Client;
 
 pub(super) async fn forward<'a>(
     client: &mut Client,
@@ -97,9 +97,3 @@ fn is_over(deadline: Option<Instant>) -> bool {
 fn deadline_over(pool: &LivePool) -> Reject {
     Reject::DeadlineOver { after: pool.plan.deadline.unwrap_or_default() }
 }
-
-// The future of a request may be mounted in anyone's runtime.
-const _: fn() = || {
-    fn is_send<T: Send>() {}
-    is_send::<Permit<Box<BackendConnection>>>();
-};

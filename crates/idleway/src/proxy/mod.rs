@@ -69,6 +69,13 @@ pub(crate) async fn serve(live: Arc<Live>, stream: TcpStream, peer: SocketAddr, 
     }
 }
 
+// The data plane may be mounted in anyone's runtime, a work-stealing one too: its futures are `Send`, all of them,
+// since this one holds them all.
+const _: fn(Arc<Live>, TcpStream, SocketAddr, Admission) = |live, stream, peer, admission| {
+    fn is_send(_: impl Send) {}
+    is_send(serve(live, stream, peer, admission));
+};
+
 /// What becomes of the client's connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
