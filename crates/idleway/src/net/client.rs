@@ -407,7 +407,8 @@ mod tests {
     async fn what_was_read_for_a_taker_that_failed_counts_as_read() {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let mut sender = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        sender.write_all(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody").unwrap();
+        sender.write_all(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody").unwrap();
+        sender.write_all(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
         let cores = Cores::start(1).unwrap();
         let long = Duration::from_secs(60);
@@ -427,6 +428,9 @@ mod tests {
         let fault = poll_fn(|cx| client.poll_body(cx, usize::MAX, fails)).await;
         assert!(matches!(fault, Err(BodyFault::Sink)), "{fault:?}");
         assert_eq!(client.body_received(), 4);
+        // And what stands behind them is the next request.
+        let next = client.next_request(&limits, std::pin::pin!(leave.notified())).await;
+        assert!(matches!(&next, Next::Request(head) if head.path() == "/next"), "{next:?}");
         cores.stop();
     }
 }

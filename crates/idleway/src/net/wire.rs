@@ -24,6 +24,8 @@ pub(crate) struct Wire {
     outbox: Outbox,
     /// Bytes may be there that the event loop has been made to forget.
     overlooked: bool,
+    /// A write has failed.
+    is_broken: bool,
 }
 
 /// What ended a read.
@@ -66,7 +68,7 @@ impl Content<'_> {
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, inbox: Vec::new(), outbox: Outbox::default(), overlooked: false }
+        Self { stream, inbox: Vec::new(), outbox: Outbox::default(), overlooked: false, is_broken: false }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -97,11 +99,15 @@ impl Wire {
     }
 
     pub(crate) fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        self.outbox.send(&self.stream, parts)
+        let sent = self.outbox.send(&self.stream, parts);
+        self.is_broken |= sent.is_err();
+        sent
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.outbox.poll_flush(&self.stream, cx)
+        let flushed = self.outbox.poll_flush(&self.stream, cx);
+        self.is_broken |= matches!(flushed, Poll::Ready(Err(_)));
+        flushed
     }
 
     /// Reads a head: `read` is given all bytes of the message so far and tells how many the head took.
@@ -161,14 +167,15 @@ impl Wire {
     ) -> Poll<Result<Body, ReadFault>> {
         if !self.inbox.is_empty() {
             let inbox = std::mem::take(&mut self.inbox);
-            let (used, body) = decode(&inbox, reader, &mut take)?;
+            let mut used = 0;
+            let decoded = decode(&inbox, &mut used, reader, &mut take);
             if used < inbox.len() {
                 self.inbox = inbox[used..].to_vec();
             }
-            if let Some(body) = body {
+            if let Some(body) = decoded? {
                 return Poll::Ready(Ok(body));
             }
-        } else if let (_, Some(body)) = decode(&[], reader, &mut take)? {
+        } else if let Some(body) = decode(&[], &mut 0, reader, &mut take)? {
             // A body of no bytes is complete before anything is read.
             return Poll::Ready(Ok(body));
         }
@@ -177,16 +184,19 @@ impl Wire {
             let room = room.clamp(1, scratch::SIZE);
             let read_now = ready!(self.poll_read(cx, &mut scratch[..room])).map_err(ReadFault::Broken)?;
             if read_now == 0 {
-                if reader.end_of_input().is_err() {
+                // Where a write has failed the connection was reset: what looks like FIN is none.
+                if self.is_broken || reader.end_of_input().is_err() {
                     return Poll::Ready(Err(ReadFault::Cut));
                 }
                 take(Content { pieces: &[], end: Some(None) }).map_err(ReadFault::Sink)?;
                 return Poll::Ready(Ok(Body::Done(None)));
             }
             let bytes = &scratch[..read_now];
-            let (used, body) = decode(bytes, reader, &mut take)?;
+            let mut used = 0;
+            let decoded = decode(bytes, &mut used, reader, &mut take);
+            // Whatever became of this body: what stands behind it belongs to the next message.
             self.inbox.extend_from_slice(&bytes[used..]);
-            if let Some(body) = body {
+            if let Some(body) = decoded? {
                 return Poll::Ready(Ok(body));
             }
         }
@@ -267,14 +277,14 @@ impl Wire {
     }
 }
 
-/// Takes the framing off `bytes`. Tells how many bytes were used, and whether there is something to report:
-/// content was handed on or the body is complete.
+/// Takes the framing off `bytes` and counts what it `used` of them, also where it fails. Tells whether there is
+/// something to report: content was handed on or the body is complete.
 fn decode(
     bytes: &[u8],
+    used: &mut usize,
     reader: &mut BodyReader,
     take: &mut impl FnMut(Content<'_>) -> io::Result<()>,
-) -> Result<(usize, Option<Body>), ReadFault> {
-    let mut used = 0;
+) -> Result<Option<Body>, ReadFault> {
     let mut handed = false;
     loop {
         let mut pieces = [IoSlice::new(&[]); PIECES];
@@ -282,10 +292,10 @@ fn decode(
         let mut more = true;
         let mut end = None;
         while count < PIECES && more {
-            let step = reader.next(&bytes[used..]).map_err(ReadFault::Refused)?;
+            let step = reader.next(&bytes[*used..]).map_err(ReadFault::Refused)?;
             match step.event {
                 Event::Data(range) => {
-                    let piece = &bytes[used + range.start..used + range.end];
+                    let piece = &bytes[*used + range.start..*used + range.end];
                     handed |= !piece.is_empty();
                     pieces[count] = IoSlice::new(piece);
                     count += 1;
@@ -296,17 +306,17 @@ fn decode(
                     end = Some(trailers);
                 }
             }
-            used += step.consumed;
+            *used += step.consumed;
         }
         if count > 0 || end.is_some() {
             take(Content { pieces: &pieces[..count], end: end.as_ref().map(Option::as_ref) })
                 .map_err(ReadFault::Sink)?;
         }
         if let Some(trailers) = end {
-            return Ok((used, Some(Body::Done(trailers))));
+            return Ok(Some(Body::Done(trailers)));
         }
         if !more {
-            return Ok((used, handed.then_some(Body::Some)));
+            return Ok(handed.then_some(Body::Some));
         }
     }
 }

@@ -198,11 +198,8 @@ impl Attempt<'_> {
                     Broken::Departed(_) => Ended::Gone,
                     Broken::Over(Over::ClientSends | Over::ClientTakes) => Ended::Reset,
                     _ if out.until_close => Ended::Reset,
-                    _ => {
-                        // What has come of it is delivered; that it is cut shows in the framing.
-                        let _ = client.flush(self.snapshot.client.write).await;
-                        Ended::Gone
-                    }
+                    // What has come of it is delivered; that it is cut shows in the framing.
+                    _ => Ended::Closed,
                 });
             }
         }

@@ -93,10 +93,8 @@ const LONG_REST: u64 = 1024 * 1024;
 async fn linger(mut exchange: Exchange, keep_alive: bool, rest: Duration) {
     exchange.connection.watch_for_vanished_host();
     let mut gave_up = exchange.upload() == Sending::Streaming;
-    // A handler that streams to nobody may notice that we have no more to say, and stop.
-    let streams = exchange.is_answered() && exchange.rest().is_none_or(|rest| rest > LONG_REST);
     // A backend that waits for the rest of the body has to be told that it will never come.
-    if gave_up || streams {
+    if gave_up || streams(&exchange) {
         exchange.shut_down_writing();
     }
     let end = poll_fn(|cx| poll_end(cx, &mut exchange)).await;
@@ -133,6 +131,12 @@ enum End {
     Unreadable,
 }
 
+/// Whether much of the response is still to come, or nobody knows how much: its handler streams to nobody, may
+/// notice that we have no more to say, and stop.
+fn streams(exchange: &Exchange) -> bool {
+    exchange.is_answered() && exchange.rest().is_none_or(|rest| rest > LONG_REST)
+}
+
 /// Reads on to the end of the response.
 fn poll_end(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<End> {
     if exchange.upload() == Sending::Whole {
@@ -144,6 +148,7 @@ fn poll_end(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<End> {
     }
     if !exchange.is_answered() {
         match ready!(exchange.poll_response(cx, |_| {})) {
+            Ok(_) if streams(exchange) => exchange.shut_down_writing(),
             Ok(_) => {}
             Err(ResponseFault::Closed(_)) => return Poll::Ready(End::Closed),
             Err(ResponseFault::Nonsense(_)) => return Poll::Ready(End::Unreadable),

@@ -115,8 +115,8 @@ impl<'a, 'p> Relay<'a, 'p> {
         share: &mut Option<Share>,
     ) -> Poll<Result<(), Broken>> {
         // The response may begin before the request's body ends: then the backend may wait for more of that.
-        let streams = self.work.upload() == Sending::Streaming;
-        let unless_full = if streams { self.poll_upload(cx)? } else { Waiting::Backend };
+        let unsent = self.work.upload() == Sending::Streaming || self.work.is_blocked();
+        let unless_full = if unsent { self.poll_upload(cx)? } else { Waiting::Backend };
         let mut waiting = unless_full;
         loop {
             let taken = self.client.outbox().written();

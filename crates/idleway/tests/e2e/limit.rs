@@ -224,6 +224,36 @@ fn a_backend_that_hangs_for_ever_keeps_its_slot_and_the_others_serve() {
 }
 
 /// What is no HTTP says nothing about the work behind it.
+/// Nobody waits for an answer without an end: its handler is told, also where the client left before it began.
+#[test]
+fn an_endless_answer_is_ended_by_a_fin_whenever_its_client_left() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let backend = Backend::new(move |visit| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
+        if visit.path() == "/early" {
+            visit.write(head)?;
+        } else {
+            door.pass()?;
+            visit.write(head)?;
+        }
+        // Until the gateway has no more to say.
+        visit.wire.until_end()?;
+        visit.close()
+    });
+    let gateway = gateway(&[&backend], "");
+    let mut early = Client::asking(&gateway, get("/early"));
+    early.head();
+    early.leave(false);
+    until_all_idle(&gateway, 1);
+    let late = Client::asking(&gateway, get("/late"));
+    backend.until("the second request", |seen| seen.heads.len() == 2);
+    late.leave(false);
+    until_slots(&gateway, "the slot lingers", |slots| slots.lingering == 1);
+    gate.open();
+    until_all_idle(&gateway, 1);
+}
+
 #[test]
 fn nonsense_from_a_backend_that_works_on_holds_the_slot_until_it_has_closed() {
     for nonsense in [

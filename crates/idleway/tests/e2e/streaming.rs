@@ -6,6 +6,20 @@ use std::process::{Child, Command, Stdio};
 
 use crate::harness::*;
 
+/// A backend may begin its answer before it reads: what the gateway still holds for it goes on being sent.
+#[test]
+fn an_upload_goes_on_after_the_answer_has_begun() {
+    let backend = Backend::new(|visit| {
+        visit.write("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")?;
+        let length = visit.body()?.len();
+        visit.finish(length.to_string())
+    });
+    // All of it in the gateway's buffer, and more than the kernel takes at once.
+    let gateway = gateway(&[&backend], "request_buffer = \"16MiB\"\ntimeout = \"2s\"");
+    let answer = ask(&gateway, post("/", &"x".repeat(8 << 20)));
+    assert_eq!(answer.text(), "8388608");
+}
+
 #[test]
 fn each_server_sent_event_arrives_before_the_next_is_produced() {
     let gate = Gate::new();
