@@ -107,18 +107,21 @@ impl Gateway {
         self.cores.leave();
         let all = Arc::clone(&self.places).acquire_many_owned(self.most);
         let runtime = self.cores.first().runtime().clone();
-        let within = self.drain_timeout;
-        let accepting = self.accepting;
-        runtime.block_on(async {
+        let (live, within, accepting) = (&self.live, self.drain_timeout, self.accepting);
+        let drained = async {
             // First the listening socket is closed, so that whoever comes now is refused by the system.
             let _ = accepting.await;
             // Its places all come back when the last connection has ended.
             let mut all = std::pin::pin!(all);
             if tokio::time::timeout(within, all.as_mut()).await.is_err() {
                 // Whoever is still in line has not run: it is told so.
-                self.live.snapshot().pools().iter().for_each(|pool| pool.slots.dismiss());
+                live.snapshot().pools().iter().for_each(|pool| pool.slots.dismiss());
                 let _ = tokio::time::timeout(PARTING, all).await;
             }
+        };
+        // On a thread of its own: the caller's may drive a runtime itself, and must not wait inside two.
+        std::thread::scope(|threads| {
+            threads.spawn(|| runtime.block_on(drained));
         });
         let cut = self.cores.connections();
         self.cores.stop();

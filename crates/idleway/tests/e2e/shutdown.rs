@@ -94,6 +94,15 @@ fn what_does_not_end_in_time_is_cut_and_counted() {
     }
 }
 
+/// It blocks, but on whatever thread it is called.
+#[test]
+fn it_may_be_stopped_from_inside_a_runtime() {
+    let backend = Backend::answering("body");
+    let gateway = gateway(&[&backend], "");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(async { gateway.shutdown() }).cut, 0);
+}
+
 /// Whoever has not run by then can be told so.
 #[test]
 fn who_is_in_line_when_the_time_is_over_gets_an_answer() {
