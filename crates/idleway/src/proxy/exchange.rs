@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use idleway_core::{Kept, Outcome, Permit, Time, Until};
-use idleway_h1::{BodyReader, Framing, HeadReader, Limits, ResponseHead, Version};
+use idleway_h1::{BodyReader, Framing, HeadReader, Limits, ResponseHead};
 
 use super::evidence::Reached;
 use super::frame::Outgoing;
@@ -38,7 +38,6 @@ pub(super) struct Exchange {
     handed: u64,
     outgoing: Outgoing,
     upload: Sending,
-    version: Version,
     reusable: bool,
     unreadable: bool,
     /// The backend was told that the first part of its response has arrived.
@@ -89,7 +88,6 @@ impl Exchange {
                 _ => Outgoing::Plain,
             },
             upload: Sending::Streaming,
-            version: Version::Http11,
             reusable: true,
             unreadable: false,
             acknowledged: false,
@@ -205,7 +203,6 @@ impl Exchange {
                 continue;
             }
             self.body = Some(BodyReader::new(head.framing(), MOST_TRAILERS));
-            self.version = head.version();
             self.reusable &= head.keep_alive() && head.framing() != Framing::UntilClose;
             self.keeps = head.keep_alive_timeout();
             return Poll::Ready(Ok(head));

@@ -1,6 +1,6 @@
 //! A request's way to a backend: a Permit, an Attempt, and another where that is allowed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use idleway_core::{Ask, Reason, Refusal};
 
@@ -36,7 +36,8 @@ pub(super) async fn forward<'a>(
         };
         let Some(backend) = pool.backend(permit.backend()) else {
             debug_assert!(false, "a Permit for a backend that this pool does not have");
-            continue;
+            let retry_after = Duration::from_secs(1);
+            return Err(Reject::NoSlot { reason: Reason::NoBackendUp, retry_after }.into());
         };
         record.granted(backend, permit.waited());
         let key = permit.backend();

@@ -69,12 +69,7 @@ fn rst_is_noticed_in_an_upload_that_the_backend_does_not_read() {
 #[test]
 fn fin_is_noticed_while_an_answer_streams_and_the_backend_is_silent() {
     let gate = Gate::new();
-    let door = gate.door();
-    let backend = Backend::new(move |visit| {
-        visit.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")?;
-        door.pass()?;
-        visit.finish("half")
-    });
+    let backend = Backend::in_two_halves(gate.door());
     let gateway = gateway(&[&backend], "");
     let mut client = Client::asking(&gateway, get("/"));
     client.head();

@@ -163,6 +163,29 @@ fn a_connection_that_nobody_uses_is_closed_after_keep_idle() {
     assert_eq!(ask(&gateway, get("/")).text(), "body");
 }
 
+/// Chunks go to the backend of a pool that reads them.
+#[test]
+fn chunks_are_not_refused_where_another_backend_takes_them() {
+    let old = Backend::new(|visit| {
+        visit.body()?;
+        visit.finish("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold")?;
+        visit.close()
+    });
+    let new = Backend::answering("new");
+    let gateway = gateway(&[&old, &new], "keep_alive = false");
+    // In turn: after two requests the version of both is known.
+    for _ in 0..2 {
+        assert_eq!(ask(&gateway, get("/")).status(), 200);
+        until_all_idle(&gateway, 2);
+    }
+    let chunk = format!("28000\r\n{}\r\n0\r\n\r\n", "x".repeat(0x28000));
+    for _ in 0..4 {
+        let upload = head_of("POST", "/", "Transfer-Encoding: chunked\r\n") + &chunk;
+        assert_eq!(ask(&gateway, upload).text(), "new");
+        until_all_idle(&gateway, 2);
+    }
+}
+
 /// An HTTP/1.0 backend reads no chunks: it is told a length where the body fits the buffer.
 #[test]
 fn an_http_10_backend_gets_a_length_or_the_client_gets_411() {

@@ -140,12 +140,7 @@ fn no_fin_goes_out_before_the_response_head_of_a_request_whose_client_left() {
 #[test]
 fn a_client_that_leaves_mid_answer_leaves_the_slot_until_the_backend_has_ended() {
     let gate = Gate::new();
-    let door = gate.door();
-    let backend = Backend::new(move |visit| {
-        visit.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")?;
-        door.pass()?;
-        visit.finish("half")
-    });
+    let backend = Backend::in_two_halves(gate.door());
     let gateway = gateway(&[&backend], "");
     let mut client = Client::asking(&gateway, get("/first"));
     client.head();

@@ -51,6 +51,19 @@ fn the_sixth_request_to_five_slots_is_refused_at_once_in_the_words_clients_know(
     assert!(backends.iter().all(|backend| backend.seen().heads.len() == 1), "each worked on exactly one");
 }
 
+/// An HTTP/1.0 client takes its connection as closed unless it is told otherwise.
+#[test]
+fn a_refusal_tells_an_http_10_client_that_its_connection_is_kept() {
+    let backend = Backend::dead();
+    let gateway = gateway(&[&backend], "");
+    let mut client = Client::asking(&gateway, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.field("Connection")), (502, Some("keep-alive")));
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(client.answer().field("Connection"), Some("close"));
+    client.sees_fin();
+}
+
 #[test]
 fn a_refused_connection_serves_the_next_request() {
     let gate = Gate::new();

@@ -62,12 +62,7 @@ fn idle_connections_end_what_runs_is_finished_and_nobody_new_is_taken() {
 #[test]
 fn an_answer_that_streams_is_finished() {
     let gate = Gate::new();
-    let door = gate.door();
-    let backend = Backend::new(move |visit| {
-        visit.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")?;
-        door.pass()?;
-        visit.finish("half")
-    });
+    let backend = Backend::in_two_halves(gate.door());
     let gateway = gateway(&[&backend], "");
     let mut client = Client::asking(&gateway, get("/"));
     client.head();

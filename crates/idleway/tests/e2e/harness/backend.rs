@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::gate::Door;
 use super::visit::{Connection, Visit};
 use super::wire::Wire;
 use super::witness::{Seen, Witness};
@@ -76,6 +77,15 @@ impl Backend {
     /// A backend that answers everything with this body.
     pub(crate) fn answering(body: &'static str) -> Self {
         Self::new(move |visit| visit.answer(body))
+    }
+
+    /// A backend that gives one half of its answer at once and the other when the door is open.
+    pub(crate) fn in_two_halves(door: Door) -> Self {
+        Self::new(move |visit| {
+            visit.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")?;
+            door.pass()?;
+            visit.finish("half")
+        })
     }
 
     /// A backend that is not there.
