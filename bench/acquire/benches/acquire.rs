@@ -78,6 +78,7 @@ fn pool(backends: u64, slots: u32) -> Arc<Pool<u64>> {
         queue_length: 100,
         keep_idle: Duration::from_secs(2),
         health: HealthPolicy::default(),
+        ..PoolSpec::default()
     };
     Pool::new(spec, || Time::ZERO + ORIGIN.elapsed())
 }

@@ -34,6 +34,7 @@ fn spec(slots: u32) -> PoolSpec {
         queue_length: 4,
         keep_idle: Duration::from_secs(2),
         health: HealthPolicy::default(),
+        ..PoolSpec::default()
     }
 }
 

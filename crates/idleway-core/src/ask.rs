@@ -19,13 +19,46 @@ pub struct Ask {
     pub avoid: Vec<BackendKey>,
     /// The latest moment it will wait in the line for; not later than now: it never waits.
     pub until: Time,
+    /// The moment after which an answer is worth nothing to it; [`Time::NEVER`]: there is none.
+    pub deadline: Time,
+    /// In whose name it asks.
+    pub key: Key,
+    /// The part of the slots' time that its key is due, beside the weights of the others; 0 counts as 1.
+    pub weight: u32,
+    /// How urgent it is.
+    pub lane: Lane,
+}
+
+/// In whose name a request asks: the keys of a pool share the time of its slots. Who asks in nobody's name has the
+/// default key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub u64);
+
+/// How urgent a request is. A more urgent one is served first, until the other has waited long enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Before the others.
+    High,
+    /// What is not said to be anything else.
+    #[default]
+    Normal,
+    /// After the others.
+    Low,
 }
 
 impl Ask {
     /// Asks from core `near`, to wait until `until` at the latest.
     #[must_use]
     pub const fn new(near: Core, until: Time) -> Self {
-        Self { near, avoid: Vec::new(), until }
+        Self {
+            near,
+            avoid: Vec::new(),
+            until,
+            deadline: Time::NEVER,
+            key: Key(0),
+            weight: 1,
+            lane: Lane::Normal,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub mod spec;
 mod sync;
 pub mod time;
 
-pub use ask::{Arrival, Ask, Collected, Reason, Refusal, Ticket};
+pub use ask::{Arrival, Ask, Collected, Key, Lane, Reason, Refusal, Ticket};
 pub use backend::{BackendKey, BackendView, Mode};
 pub use counts::Counts;
 pub use dispatcher::Dispatcher;

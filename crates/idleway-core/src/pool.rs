@@ -270,6 +270,7 @@ mod tests {
             queue_length: 0,
             keep_idle: Duration::from_secs(2),
             health: HealthPolicy::default(),
+            ..PoolSpec::default()
         };
         let pool = Pool::<u8>::new(spec, || Time::ZERO);
         let acquire = || {

@@ -101,7 +101,7 @@ impl<C, W> Queue<C, W> {
             self.entries.push(Entry { generation: 0, stage: Stage::Vacant, links: Links::NONE });
             index_of(self.entries.len() - 1)
         });
-        let Ask { near, avoid, until } = ask;
+        let Ask { near, avoid, until, .. } = ask;
         if until < Time::NEVER {
             self.ends.insert((until, index));
         }

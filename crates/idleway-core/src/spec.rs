@@ -15,6 +15,27 @@ pub struct PoolSpec {
     pub keep_idle: Duration,
     /// When a backend is down, and when it is tried again.
     pub health: HealthPolicy,
+    /// How long a slot rests after its backend has ended its work; zero: it is free at once.
+    pub settle: Duration,
+    /// Whether the keys of the asks share the slots' time; otherwise all are served in the order they came.
+    pub fair: bool,
+    /// The most slots that may be taken in the name of one key.
+    pub slots_per_key: Option<u32>,
+}
+
+impl Default for PoolSpec {
+    /// No backends and no queue.
+    fn default() -> Self {
+        Self {
+            backends: Vec::new(),
+            queue_length: 0,
+            keep_idle: Duration::from_secs(2),
+            health: HealthPolicy::default(),
+            settle: Duration::ZERO,
+            fair: false,
+            slots_per_key: None,
+        }
+    }
 }
 
 /// One backend as ordered.

@@ -37,6 +37,7 @@ fn spec(slots: u32, queue_length: usize) -> PoolSpec {
         queue_length,
         keep_idle: Duration::from_secs(2),
         health: HealthPolicy::default(),
+        ..PoolSpec::default()
     }
 }
 

@@ -23,6 +23,7 @@ fn spec(queue_length: usize, backends: &[(BackendKey, u32)]) -> PoolSpec {
         queue_length,
         keep_idle: Duration::from_secs(2),
         health: HealthPolicy::default(),
+        ..PoolSpec::default()
     }
 }
 

@@ -399,6 +399,7 @@ fn spec(random: &mut Random) -> PoolSpec {
             pause: Duration::from_millis(50),
             pause_max: Duration::from_millis(400),
         },
+        ..PoolSpec::default()
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
-use idleway_core::{BackendKey, BackendSpec, HealthPolicy, Pool, PoolSpec, Time};
+use idleway_core::{BackendKey, BackendSpec, Pool, PoolSpec, Time};
 
-use crate::config::{LimitsPlan, Origin, Plan, PoolPlan};
+use crate::config::{FairBy, LimitsPlan, Origin, Plan, PoolPlan};
 use crate::message::RandomHex;
 use crate::net::{BackendConnection, Budget, ClientLimits};
 
@@ -115,7 +115,10 @@ impl LivePool {
             backends: specs,
             queue_length: plan.queue.length,
             keep_idle: plan.keep_idle,
-            health: HealthPolicy::default(),
+            settle: plan.settle,
+            fair: plan.fair_by != FairBy::None,
+            slots_per_key: plan.slots_per_key,
+            ..PoolSpec::default()
         };
         let slots = Pool::new(spec, now);
         Self { plan, slots, backends, told_of_queue: AtomicBool::new(false) }

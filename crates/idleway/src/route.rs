@@ -16,6 +16,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::config::{Abandon, Priority};
+
 /// One way from requests to a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -26,12 +28,16 @@ pub struct Route {
     path: Vec<u8>,
     /// Empty for every method.
     methods: Vec<String>,
+    /// What becomes of its abandoned work, where that is not as its pool says.
+    pub abandon: Option<Abandon>,
+    /// How urgent its requests are, where that is not as its pool says.
+    pub priority: Option<Priority>,
 }
 
 impl Route {
     /// The route of every request to this pool, to be narrowed by what follows.
     pub fn new(pool: usize) -> Self {
-        Route { pool, host: None, path: Vec::new(), methods: Vec::new() }
+        Route { pool, host: None, path: Vec::new(), methods: Vec::new(), abandon: None, priority: None }
     }
 
     /// Only requests for this host, on any port.

@@ -116,7 +116,12 @@ fn every_key_arrives_in_the_plan() {
     let plan = plan(EVERYTHING);
     assert_eq!((plan.listen, plan.threads), ("[::]:8080".parse().unwrap(), 2));
     assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(10), false));
-    let client = ClientPlan { read: Duration::from_secs(5), write: Duration::from_secs(6), rate: 0 };
+    let client = ClientPlan {
+        read: Duration::from_secs(5),
+        write: Duration::from_secs(6),
+        rate: 0,
+        ..ClientPlan::default()
+    };
     assert_eq!(plan.client, client);
     let limits = LimitsPlan {
         head: 16 << 10,
@@ -135,12 +140,13 @@ fn every_key_arrives_in_the_plan() {
         connect_timeout: Duration::from_millis(250),
         timeout: Duration::from_secs(10),
         deadline: Some(Duration::from_secs(300)),
-        queue: QueuePlan { length: 100, wait: Duration::from_secs(20) },
+        queue: QueuePlan { length: 100, wait: Duration::from_secs(20), ..QueuePlan::default() },
         attempts: 1,
         keep_alive: false,
         keep_idle: Duration::from_secs(1),
         request_buffer: 1 << 20,
         response_buffer: 2 << 20,
+        ..PoolPlan::new("workers", Vec::new())
     };
     assert_eq!(plan.pools[0], workers);
     assert_eq!(origins(&workers), ["http://10.0.0.1:6000", "http://10.0.0.2:6000"]);

@@ -24,7 +24,7 @@ impl<C, W> Dispatcher<C, W> {
     pub fn reconfigure(&mut self, now: Time, spec: PoolSpec) -> Effects<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
-        let PoolSpec { backends, queue_length, keep_idle, health } = spec;
+        let PoolSpec { backends, queue_length, keep_idle, health, .. } = spec;
         self.queue.set_length(queue_length);
         self.keep_idle = keep_idle;
         self.policy = health;

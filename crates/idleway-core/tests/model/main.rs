@@ -52,6 +52,7 @@ fn pool() -> impl Strategy<Value = PoolSpec> {
             queue_length,
             keep_idle: Duration::from_nanos(keep_idle * UNIT),
             health,
+            ..PoolSpec::default()
         }
     })
 }

@@ -129,6 +129,7 @@ impl Reading<'_> {
             drain_timeout: self.duration(keys.drain_timeout, DRAIN_TIMEOUT, Duration::ZERO),
             pools,
             routes,
+            trusted: Vec::new(),
             access_log: keys.access_log.unwrap_or(true),
         }
     }
@@ -154,6 +155,7 @@ impl Reading<'_> {
             read: self.duration(keys.read, usual.read, SHORTEST),
             write: self.duration(keys.write, usual.write, SHORTEST),
             rate: self.size(keys.rate, usual.rate, 0..=u64::MAX),
+            ..usual
         }
     }
 
@@ -199,6 +201,7 @@ impl Reading<'_> {
         QueuePlan {
             length: self.count(keys.length, usual.length, 0..=1_000_000),
             wait: self.duration(keys.wait, usual.wait, SHORTEST),
+            ..usual
         }
     }
 

@@ -6,6 +6,7 @@
 mod fault;
 mod file;
 mod meaning;
+mod network;
 mod origin;
 mod plan;
 mod routing;
@@ -14,8 +15,11 @@ mod words;
 
 pub use fault::{Fault, Faults, Place};
 pub use meaning::Overrides;
+pub use network::Network;
 pub use origin::{Host, Origin};
-pub use plan::{BackendPlan, ClientPlan, LimitsPlan, Plan, PoolPlan, QueuePlan};
+pub use plan::{
+    Abandon, BackendPlan, ClientPlan, FairBy, Fin, LimitsPlan, Plan, PoolPlan, Priority, QueuePlan,
+};
 
 /// Reads a duration as the configuration writes it: `250ms`, `10s`, `5m`, `1h`; a bare `0` needs no unit.
 ///

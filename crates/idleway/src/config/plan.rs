@@ -3,11 +3,15 @@
 //! Nothing here is optional unless "off" is a choice, nothing needs to be parsed again, and each number is
 //! within its range: who reads a Plan checks nothing.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use idleway_core::Lane;
+
 use crate::route::Routes;
 
+use super::network::Network;
 use super::origin::Origin;
 
 /// The validated configuration of one gateway.
@@ -28,6 +32,9 @@ pub struct Plan {
     pub pools: Vec<PoolPlan>,
     /// Which request goes to which pool.
     pub routes: Routes,
+    /// The networks of the peers whose word about a request is taken: how urgent it is, whom it comes from
+    /// (`trusted`, default: nobody's).
+    pub trusted: Vec<Network>,
     /// Whether each request leaves one line in the log (`access_log`, default true).
     pub access_log: bool,
 }
@@ -80,11 +87,31 @@ pub struct ClientPlan {
     /// The fewest bytes a second, either way, while the request holds a Slot (`rate`, default 1 KiB; 0: no
     /// minimum).
     pub rate: u64,
+    /// What a FIN of a client means whose request has no answer yet (`fin`, default `"ask"`).
+    pub fin: Fin,
+}
+
+/// What a client means that sends FIN before it has its answer: close and half-close look alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fin {
+    /// It is asked by an interim 102, which a closed socket answers with a reset. A client that knows no interim
+    /// responses (HTTP/1.0) has gone.
+    #[default]
+    Ask,
+    /// It has gone.
+    Gone,
+    /// It is there and waits for its answer; only a reset is a departure.
+    Answer,
 }
 
 impl Default for ClientPlan {
     fn default() -> Self {
-        ClientPlan { read: Duration::from_secs(30), write: Duration::from_secs(30), rate: 1 << 10 }
+        ClientPlan {
+            read: Duration::from_secs(30),
+            write: Duration::from_secs(30),
+            rate: 1 << 10,
+            fin: Fin::default(),
+        }
     }
 }
 
@@ -115,6 +142,63 @@ pub struct PoolPlan {
     /// Bytes of a response that a slow client may leave with the gateway, so that the Slot is free sooner
     /// (`response_buffer`, default 256 KiB).
     pub response_buffer: u64,
+    /// What becomes of work that nobody waits for any more (`abandon`, default `"linger"`).
+    pub abandon: Abandon,
+    /// How long a backend may take to stop once it was told to (`cancel_wait`, default 1 s); then its Slot rests.
+    pub cancel_wait: Duration,
+    /// How long abandoned work may go on unseen before its Slot rests until a proof (`linger`, default: without
+    /// bound).
+    pub linger: Option<Duration>,
+    /// How long a Slot rests after each response, for backends that work on after it (`settle`, default 0).
+    pub settle: Duration,
+    /// Who shares the Slots' time with whom (`fair_by`, default `"none"`).
+    pub fair_by: FairBy,
+    /// The part of the Slots' time that a key is due, where that is not 1 (`weights`).
+    pub weights: BTreeMap<String, u32>,
+    /// The most Slots one key may have at once (`slots_per_key`, default: no bound).
+    pub slots_per_key: Option<u32>,
+    /// How urgent the pool's requests are (`priority`, default `"normal"`).
+    pub priority: Priority,
+    /// The request field in which a client says how long it waits for the whole answer (`deadline_header`, default:
+    /// none).
+    pub deadline_header: Option<String>,
+}
+
+/// What becomes of a backend's work when nobody waits for it any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Abandon {
+    /// It goes on, and its Slot lingers until the backend has ended it.
+    #[default]
+    Linger,
+    /// The backend is told to stop: the operator knows that it does.
+    Cancel,
+}
+
+/// In whose name a request asks for a Slot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FairBy {
+    /// In nobody's: first come, first served.
+    #[default]
+    None,
+    /// In that of its client's address.
+    Ip,
+    /// In that of this field's value; the name in small letters.
+    Header(String),
+}
+
+/// How urgent requests are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Priority {
+    /// As urgent as this.
+    Fixed(Lane),
+    /// As a peer that is trusted says in this field, else normal; the name in small letters.
+    Header(String),
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Priority::Fixed(Lane::Normal)
+    }
 }
 
 impl PoolPlan {
@@ -132,6 +216,15 @@ impl PoolPlan {
             keep_idle: Duration::from_secs(2),
             request_buffer: 64 << 10,
             response_buffer: 256 << 10,
+            abandon: Abandon::default(),
+            cancel_wait: Duration::from_secs(1),
+            linger: None,
+            settle: Duration::ZERO,
+            fair_by: FairBy::default(),
+            weights: BTreeMap::new(),
+            slots_per_key: None,
+            priority: Priority::default(),
+            deadline_header: None,
         }
     }
 }
@@ -143,11 +236,13 @@ pub struct QueuePlan {
     pub length: usize,
     /// The longest wait (default 30 s); then 503.
     pub wait: Duration,
+    /// The longest wait that a client may ask for itself, by `Prefer: wait=N` (default: `wait`).
+    pub wait_max: Duration,
 }
 
 impl Default for QueuePlan {
     fn default() -> Self {
-        QueuePlan { length: 0, wait: Duration::from_secs(30) }
+        QueuePlan { length: 0, wait: Duration::from_secs(30), wait_max: Duration::from_secs(30) }
     }
 }
 

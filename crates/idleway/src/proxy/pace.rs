@@ -132,7 +132,12 @@ mod tests {
     use super::*;
 
     fn plan() -> ClientPlan {
-        ClientPlan { read: Duration::from_millis(5), write: Duration::from_secs(60), rate: 1024 }
+        ClientPlan {
+            read: Duration::from_millis(5),
+            write: Duration::from_secs(60),
+            rate: 1024,
+            ..ClientPlan::default()
+        }
     }
 
     #[tokio::test]
