@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use idleway::config::{ClientPlan, LimitsPlan, Overrides, Plan, PoolPlan, QueuePlan};
+use idleway::config::{
+    Abandon, ClientPlan, FairBy, Fin, LimitsPlan, Network, Overrides, Plan, PoolPlan, Priority, QueuePlan,
+};
+use idleway_core::Lane;
 
 fn plan(text: &str) -> Plan {
     Plan::from_toml(text, "idleway.toml").unwrap_or_else(|faults| panic!("{faults}"))
@@ -30,7 +33,7 @@ fn each_fault_is_told_with_its_place() {
         assert!(told == expected.trim_end(), "{name}: instead of\n{expected}it is told\n{told}\n");
         cases += 1;
     }
-    assert!(cases >= 35, "the file was cut differently: {cases} cases");
+    assert!(cases >= 44, "the file was cut differently: {cases} cases");
 }
 
 #[test]
@@ -72,7 +75,8 @@ listen = "[::]:8080"
 threads = 2
 drain_timeout = "10s"
 access_log = false
-client = { read = "5s", write = "6s", rate = 0 }
+trusted = ["10.0.0.0/8", "::1"]
+client = { read = "5s", write = "6s", rate = 0, fin = "gone" }
 
 [limits]
 head = "16KiB"
@@ -90,15 +94,27 @@ slots = 2
 connect_timeout = "250ms"
 timeout = "10s"
 deadline = "5m"
-queue = { length = 100, wait = "20s" }
+queue = { length = 100, wait = "20s", wait_max = "1m" }
 retry = { attempts = 1 }
 keep_alive = false
 keep_idle = "1s"
 request_buffer = "1MiB"
 response_buffer = "2MiB"
+abandon = "cancel"
+cancel_wait = "2s"
+linger = "10m"
+settle = "50ms"
+fair_by = "header:X-Api-Key"
+weights = { gold = 4, "" = 1000 }
+slots_per_key = 3
+priority = "header:Priority"
+deadline_header = "X-Request-Deadline"
 
 [pools.others]
 backends = ["http://10.0.0.3"]
+fair_by = "ip"
+weights = { "::ffff:10.0.0.9" = 2 }
+priority = "low"
 
 [[routes]]
 host = "api.example.com"
@@ -109,6 +125,8 @@ pool = "workers"
 [[routes]]
 method = "GET"
 pool = "others"
+abandon = "linger"
+priority = "high"
 "#;
 
 #[test]
@@ -116,13 +134,10 @@ fn every_key_arrives_in_the_plan() {
     let plan = plan(EVERYTHING);
     assert_eq!((plan.listen, plan.threads), ("[::]:8080".parse().unwrap(), 2));
     assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(10), false));
-    let client = ClientPlan {
-        read: Duration::from_secs(5),
-        write: Duration::from_secs(6),
-        rate: 0,
-        ..ClientPlan::default()
-    };
+    let client =
+        ClientPlan { read: Duration::from_secs(5), write: Duration::from_secs(6), rate: 0, fin: Fin::Gone };
     assert_eq!(plan.client, client);
+    assert_eq!(plan.trusted, ["10.0.0.0/8", "::1"].map(|network| network.parse::<Network>().unwrap()));
     let limits = LimitsPlan {
         head: 16 << 10,
         target: 4 << 10,
@@ -140,21 +155,49 @@ fn every_key_arrives_in_the_plan() {
         connect_timeout: Duration::from_millis(250),
         timeout: Duration::from_secs(10),
         deadline: Some(Duration::from_secs(300)),
-        queue: QueuePlan { length: 100, wait: Duration::from_secs(20), ..QueuePlan::default() },
+        queue: QueuePlan { length: 100, wait: Duration::from_secs(20), wait_max: Duration::from_secs(60) },
         attempts: 1,
         keep_alive: false,
         keep_idle: Duration::from_secs(1),
         request_buffer: 1 << 20,
         response_buffer: 2 << 20,
-        ..PoolPlan::new("workers", Vec::new())
+        abandon: Abandon::Cancel,
+        cancel_wait: Duration::from_secs(2),
+        linger: Some(Duration::from_secs(600)),
+        settle: Duration::from_millis(50),
+        fair_by: FairBy::Header("x-api-key".to_owned()),
+        weights: [(String::new(), 1000), ("gold".to_owned(), 4)].into(),
+        slots_per_key: Some(3),
+        priority: Priority::Header("priority".to_owned()),
+        deadline_header: Some("x-request-deadline".to_owned()),
     };
     assert_eq!(plan.pools[0], workers);
     assert_eq!(origins(&workers), ["http://10.0.0.1:6000", "http://10.0.0.2:6000"]);
     assert_eq!(workers.backends.iter().map(|backend| backend.slots).collect::<Vec<_>>(), [2, 4]);
     // In the order of the file, not of the alphabet.
-    assert_eq!(plan.pools[1].name, "others");
+    let others = PoolPlan {
+        fair_by: FairBy::Ip,
+        weights: [("10.0.0.9".to_owned(), 2)].into(),
+        priority: Priority::Fixed(Lane::Low),
+        ..PoolPlan::new("others", plan.pools[1].backends.clone())
+    };
+    assert_eq!(plan.pools[1], others);
     let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool)).collect();
     assert_eq!(routes, [("POST|PUT api.example.com/process".to_owned(), 0), ("GET /".to_owned(), 1)]);
+    let own: Vec<_> = plan.routes.iter().map(|route| (route.abandon, route.priority.clone())).collect();
+    assert_eq!(own, [(None, None), (Some(Abandon::Linger), Some(Priority::Fixed(Lane::High)))]);
+}
+
+/// Who may wait for long may ask for as long.
+#[test]
+fn the_longest_wait_is_the_usual_one_unless_it_is_said() {
+    let wait_max = |queue: &str| {
+        let plan = plan(&format!("backends = [\"http://10.0.0.1\"]\nqueue = {queue}"));
+        plan.pools[0].queue.wait_max
+    };
+    assert_eq!(wait_max("{ length = 1, wait = \"45s\" }"), Duration::from_secs(45));
+    assert_eq!(wait_max("{ length = 1, wait_max = \"45s\" }"), Duration::from_secs(45));
+    assert_eq!(wait_max("{ length = 1 }"), Duration::from_secs(30));
 }
 
 #[test]

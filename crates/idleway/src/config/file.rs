@@ -34,6 +34,8 @@ pub(super) struct GatewayKeys {
     pub(super) drain_timeout: Option<Spanned<Quantity>>,
     pub(super) access_log: Option<bool>,
     #[serde(default)]
+    pub(super) trusted: Vec<Spanned<String>>,
+    #[serde(default)]
     pub(super) limits: LimitsKeys,
     #[serde(default)]
     pub(super) client: ClientKeys,
@@ -64,6 +66,7 @@ pub(super) struct ClientKeys {
     pub(super) read: Option<Spanned<Quantity>>,
     pub(super) write: Option<Spanned<Quantity>>,
     pub(super) rate: Option<Spanned<Quantity>>,
+    pub(super) fin: Option<Spanned<String>>,
 }
 
 /// `[pools.NAME]`, or at the top level for the pool `default`.
@@ -81,10 +84,22 @@ pub(super) struct PoolKeys {
     pub(super) keep_idle: Option<Spanned<Quantity>>,
     pub(super) request_buffer: Option<Spanned<Quantity>>,
     pub(super) response_buffer: Option<Spanned<Quantity>>,
+    pub(super) abandon: Option<Spanned<String>>,
+    pub(super) cancel_wait: Option<Spanned<Quantity>>,
+    pub(super) linger: Option<Spanned<Quantity>>,
+    pub(super) settle: Option<Spanned<Quantity>>,
+    pub(super) fair_by: Option<Spanned<String>>,
+    pub(super) weights: Option<Spanned<Weights>>,
+    pub(super) slots_per_key: Option<Spanned<Count>>,
+    pub(super) priority: Option<Spanned<String>>,
+    pub(super) deadline_header: Option<Spanned<String>>,
 }
 
+/// `weights = { … }`: by the value that names the key.
+pub(super) type Weights = BTreeMap<Spanned<String>, Spanned<Count>>;
+
 /// The keys of [`PoolKeys`]: at the top level they are the default pool's.
-pub(super) const POOL_KEYS: [&str; 11] = [
+pub(super) const POOL_KEYS: [&str; 20] = [
     "backends",
     "slots",
     "connect_timeout",
@@ -96,6 +111,15 @@ pub(super) const POOL_KEYS: [&str; 11] = [
     "keep_idle",
     "request_buffer",
     "response_buffer",
+    "abandon",
+    "cancel_wait",
+    "linger",
+    "settle",
+    "fair_by",
+    "weights",
+    "slots_per_key",
+    "priority",
+    "deadline_header",
 ];
 
 /// `queue = { … }`
@@ -104,6 +128,7 @@ pub(super) const POOL_KEYS: [&str; 11] = [
 pub(super) struct QueueKeys {
     pub(super) length: Option<Spanned<Count>>,
     pub(super) wait: Option<Spanned<Quantity>>,
+    pub(super) wait_max: Option<Spanned<Quantity>>,
 }
 
 /// `retry = { … }`
@@ -121,6 +146,8 @@ pub(super) struct RouteKeys {
     pub(super) path: Option<Spanned<String>>,
     pub(super) method: Option<Spanned<Methods>>,
     pub(super) pool: Option<Spanned<String>>,
+    pub(super) abandon: Option<Spanned<String>>,
+    pub(super) priority: Option<Spanned<String>>,
 }
 
 /// A backend as `{ url, slots }`; a bare URL is one with nothing else said.

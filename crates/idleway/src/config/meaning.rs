@@ -55,8 +55,7 @@ impl Overrides {
     /// Everything that is wrong with the file, each with its place.
     pub fn over_toml(self, text: &str, name: &str) -> Result<Plan, Faults> {
         let (file, faults) = file::read(text);
-        Reading { overrides: self, text: Some(text), faults, secondary: Vec::new(), origins: HashMap::new() }
-            .finish(file, name)
+        Reading::new(self, Some(text), faults).finish(file, name)
     }
 
     /// As [`Plan::from_urls`], with these settings instead of the defaults.
@@ -67,9 +66,7 @@ impl Overrides {
         let entries = urls.iter().map(|url| Spanned::new(0..0, BackendEntry::Url(url.clone()))).collect();
         let pool = PoolKeys { backends: Some(Spanned::new(0..0, entries)), ..PoolKeys::default() };
         let file = File { default_pool: Some(pool), ..File::default() };
-        let (faults, secondary) = (Vec::new(), Vec::new());
-        Reading { overrides: self, text: None, faults, secondary, origins: HashMap::new() }
-            .finish(file, "command line")
+        Reading::new(self, None, Vec::new()).finish(file, "command line")
     }
 }
 
@@ -89,6 +86,14 @@ pub(super) struct Reading<'a> {
     pub(super) secondary: Vec<Fault>,
     /// Where each origin was seen first.
     origins: HashMap<Origin, Range<usize>>,
+    /// Whether some peer is trusted.
+    pub(super) trusts: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(overrides: Overrides, text: Option<&'a str>, faults: Vec<Fault>) -> Self {
+        Reading { overrides, text, faults, secondary: Vec::new(), origins: HashMap::new(), trusts: false }
+    }
 }
 
 impl Reading<'_> {
@@ -104,6 +109,8 @@ impl Reading<'_> {
         let listen = self.overrides.listen.unwrap_or(listen);
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.count(keys.threads, cores, 1..=MOST_THREADS);
+        let trusted = self.trusted(keys.trusted);
+        self.trusts = !trusted.is_empty();
         let default_pool = file.default_pool.map(|keys| (Spanned::new(0..0, DEFAULT_POOL.to_owned()), keys));
         let has_default = default_pool.is_some();
         let mut named: Vec<_> = keys.pools.into_iter().collect();
@@ -129,7 +136,7 @@ impl Reading<'_> {
             drain_timeout: self.duration(keys.drain_timeout, DRAIN_TIMEOUT, Duration::ZERO),
             pools,
             routes,
-            trusted: Vec::new(),
+            trusted,
             access_log: keys.access_log.unwrap_or(true),
         }
     }
@@ -155,7 +162,7 @@ impl Reading<'_> {
             read: self.duration(keys.read, usual.read, SHORTEST),
             write: self.duration(keys.write, usual.write, SHORTEST),
             rate: self.size(keys.rate, usual.rate, 0..=u64::MAX),
-            ..usual
+            fin: self.fin(keys.fin),
         }
     }
 
@@ -166,6 +173,7 @@ impl Reading<'_> {
         }
         let backends = keys.backends.map(|list| self.backends(list, slots, listen)).unwrap_or_default();
         let usual = PoolPlan::new(name.get_ref(), backends);
+        let fair_by = self.fair_by(keys.fair_by);
         PoolPlan {
             connect_timeout: self.duration(keys.connect_timeout, usual.connect_timeout, SHORTEST),
             timeout: self.duration(keys.timeout, usual.timeout, SHORTEST),
@@ -176,7 +184,17 @@ impl Reading<'_> {
             keep_idle: self.duration(keys.keep_idle, usual.keep_idle, Duration::ZERO),
             request_buffer: self.size(keys.request_buffer, usual.request_buffer, BUFFER),
             response_buffer: self.size(keys.response_buffer, usual.response_buffer, BUFFER),
-            ..usual
+            abandon: self.abandon(keys.abandon),
+            cancel_wait: self.duration(keys.cancel_wait, usual.cancel_wait, SHORTEST),
+            linger: keys.linger.map(|linger| self.duration(Some(linger), usual.timeout, SHORTEST)),
+            settle: self.duration(keys.settle, usual.settle, Duration::ZERO),
+            weights: self.weights(keys.weights, &fair_by),
+            slots_per_key: self.slots_per_key(keys.slots_per_key, &fair_by),
+            priority: self.priority(keys.priority),
+            deadline_header: self.deadline_header(keys.deadline_header),
+            fair_by,
+            name: usual.name,
+            backends: usual.backends,
         }
     }
 
@@ -198,11 +216,18 @@ impl Reading<'_> {
             self.secondary(fault.hint(r#"write: queue = { length = 100, wait = "30s" }"#), keys.span());
         }
         let keys = keys.into_inner();
-        QueuePlan {
-            length: self.count(keys.length, usual.length, 0..=1_000_000),
-            wait: self.duration(keys.wait, usual.wait, SHORTEST),
-            ..usual
+        let length = self.count(keys.length, usual.length, 0..=1_000_000);
+        let wait = self.duration(keys.wait, usual.wait, SHORTEST);
+        let longest = keys.wait_max.as_ref().map(Spanned::span);
+        let wait_max = self.duration(keys.wait_max, wait, SHORTEST);
+        if let Some(span) = longest
+            && wait_max < wait
+        {
+            let fault = Fault::new(format!("{wait_max:?} is shorter than `wait`, which is {wait:?}"));
+            let hint = "`wait_max` is for those who ask to wait longer: leave it out, or shorten `wait`";
+            self.secondary(fault.hint(hint), span);
         }
+        QueuePlan { length, wait, wait_max }
     }
 
     fn backends(
@@ -291,7 +316,7 @@ impl Reading<'_> {
         self.value(entry, usual, |text| units::size(&text.0, range))
     }
 
-    fn count<T: TryFrom<u64>>(
+    pub(super) fn count<T: TryFrom<u64>>(
         &mut self,
         entry: Option<Spanned<Count>>,
         usual: T,
@@ -301,7 +326,7 @@ impl Reading<'_> {
     }
 
     /// What the entry means; the usual where it does not stand there, or is at fault, which is noted.
-    fn value<T, M>(
+    pub(super) fn value<T, M>(
         &mut self,
         entry: Option<Spanned<T>>,
         usual: M,

@@ -10,6 +10,7 @@ mod network;
 mod origin;
 mod plan;
 mod routing;
+mod sharing;
 mod units;
 mod words;
 

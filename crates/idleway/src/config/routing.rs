@@ -55,6 +55,8 @@ impl Reading<'_> {
         if let Some(path) = keys.path {
             route = self.narrowed(route, &path, Route::path, "");
         }
+        route.abandon = keys.abandon.map(|abandon| self.abandon(Some(abandon)));
+        route.priority = keys.priority.map(|priority| self.priority(Some(priority)));
         let methods = keys.method.map(|methods| (methods.span(), methods.into_inner()));
         let methods = match methods {
             None => Vec::new(),
