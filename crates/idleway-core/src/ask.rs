@@ -108,8 +108,14 @@ pub enum Reason {
     Busy,
     /// All slots are taken and the line is at its bound.
     QueueFull,
+    /// All slots that its key may have at once are taken.
+    KeyBusy,
+    /// A more urgent ask, or one whose key has fewer in the line, took its place in the full line.
+    Displaced,
     /// `Ask::until` came before a slot did.
     WaitOver,
+    /// No slot can be had in time for its `Ask::deadline`.
+    TooLate,
     /// No backend is up and ready, and none may be tried now.
     NoBackendUp,
     /// The pool is closing: it serves those in line and takes no one new.
@@ -121,6 +127,9 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Busy => "all slots are busy",
             Self::QueueFull => "the queue is full",
+            Self::KeyBusy => "all slots this key may have are busy",
+            Self::Displaced => "another request took the place in the full queue",
+            Self::TooLate => "no slot can be had in time",
             Self::WaitOver => "the wait in the queue is over",
             Self::NoBackendUp => "no backend is up",
             Self::Draining => "the pool is draining",

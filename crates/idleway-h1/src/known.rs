@@ -55,6 +55,8 @@ known! {
     IdempotencyKey = "Idempotency-Key",
     RetryAfter = "Retry-After",
     Prefer = "Prefer",
+    Priority = "Priority",
+    GrpcTimeout = "grpc-timeout",
     ProxyStatus = "Proxy-Status",
 }
 
@@ -114,10 +116,11 @@ static BY_LENGTH: [&[Known]; LONGEST + 1] = {
     table[4] = &[Host, Date];
     table[6] = &[Expect, Server, Prefer];
     table[7] = &[Upgrade, Trailer];
+    table[8] = &[Priority];
     table[9] = &[Forwarded];
     table[10] = &[Connection, UserAgent, KeepAlive, Tracestate];
     table[11] = &[Traceparent, RetryAfter];
-    table[12] = &[ContentType, XRequestId, ProxyStatus];
+    table[12] = &[ContentType, XRequestId, ProxyStatus, GrpcTimeout];
     table[13] = &[Authorization];
     table[14] = &[ContentLength];
     table[15] = &[XForwardedFor, IdempotencyKey];

@@ -10,7 +10,7 @@ use idleway_core::Reason;
 /// How it becomes an HTTP response stands in one place, `proxy/answer.rs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reject {
-    /// No Slot could be had: all busy, queue full, wait over, no backend up, draining.
+    /// No Slot could be had: all busy, queue full, wait over, too late, no backend up, draining.
     NoSlot {
         /// Why, as the Dispatcher decided.
         reason: Reason,
@@ -29,10 +29,12 @@ pub enum Reject {
         /// The `timeout` that passed.
         after: Duration,
     },
-    /// The request took longer than its pool's `deadline`.
+    /// The request took longer than its pool's `deadline`, or than it said itself.
     DeadlineOver {
-        /// The `deadline` that passed.
+        /// The time it had.
         after: Duration,
+        /// What says so: `deadline`, or the name of a field.
+        said_in: String,
     },
     /// No connection to the backend.
     BackendUnreachable {
@@ -61,6 +63,15 @@ pub enum Reject {
     NoRoute,
     /// The request is malformed, too large or asks for what the gateway does not do.
     Refused(idleway_h1::Refusal),
+    /// A field by which the request says how it wants to be served cannot be read.
+    Unreadable {
+        /// The field's name.
+        field: String,
+        /// What stands in it.
+        value: String,
+        /// How to write it.
+        write: &'static str,
+    },
     /// The head did not come in time.
     HeadTooSlow,
     /// The body did not come in time, or too slowly for a request that holds a Slot.
@@ -78,6 +89,7 @@ impl Reject {
     /// The status of the answer.
     pub fn status(&self) -> u16 {
         match self {
+            Self::NoSlot { reason: Reason::KeyBusy, .. } => 429,
             Self::NoSlot { .. } | Self::Exhausted { .. } => 503,
             Self::BackendSilent { .. } | Self::DeadlineOver { .. } => 504,
             Self::BackendUnreachable { .. } | Self::BackendClosed { .. } | Self::BackendNonsense { .. } => {
@@ -85,6 +97,7 @@ impl Reject {
             }
             Self::Loop => 508,
             Self::NoRoute => 404,
+            Self::Unreadable { .. } => 400,
             Self::Refused(refusal) => refusal.status,
             Self::HeadTooSlow | Self::BodyTooSlow => 408,
             Self::BodyTooLarge { .. } => 413,
@@ -98,7 +111,10 @@ impl Reject {
             Self::NoSlot { reason, .. } => match reason {
                 Reason::Busy => "busy",
                 Reason::QueueFull => "queue-full",
+                Reason::KeyBusy => "key-busy",
+                Reason::Displaced => "displaced",
                 Reason::WaitOver => "wait-over",
+                Reason::TooLate => "too-late",
                 Reason::NoBackendUp => "no-backend-up",
                 Reason::Draining => "draining",
                 _ => "no-slot",
@@ -112,6 +128,7 @@ impl Reject {
             Self::Loop => "loop",
             Self::NoRoute => "no-route",
             Self::Refused(_) => "bad-request",
+            Self::Unreadable { .. } => "unreadable",
             Self::HeadTooSlow => "head-too-slow",
             Self::BodyTooSlow => "body-too-slow",
             Self::BodyTooLarge { .. } => "body-too-large",
@@ -123,6 +140,8 @@ impl Reject {
     pub fn title(&self) -> &'static str {
         match self {
             Self::NoSlot { reason, .. } => match reason {
+                Reason::KeyBusy => "Too many requests at once. Try again later.",
+                Reason::TooLate => "No server will be free in time. Try again later.",
                 Reason::NoBackendUp => "No server is up. Try again later.",
                 Reason::Draining => "The gateway is shutting down. Try again later.",
                 _ => "All servers are busy. Try again later.",
@@ -136,6 +155,7 @@ impl Reject {
             Self::Loop => "The request has come back to this gateway.",
             Self::NoRoute => "No route for this request.",
             Self::Refused(_) => "The request is not acceptable.",
+            Self::Unreadable { .. } => "A field of the request cannot be read.",
             Self::HeadTooSlow => "The request did not arrive in time.",
             Self::BodyTooSlow => "The request's body arrived too slowly.",
             Self::BodyTooLarge { .. } => "The request's body is too large.",
@@ -156,6 +176,7 @@ impl Reject {
     pub fn proxy_error(&self) -> &'static str {
         match self {
             Self::NoSlot { reason: Reason::NoBackendUp | Reason::Draining, .. } => "destination_unavailable",
+            Self::NoSlot { reason: Reason::KeyBusy, .. } => "http_request_denied",
             Self::NoSlot { .. } => "connection_limit_reached",
             Self::Exhausted { .. } => "proxy_internal_error",
             Self::BackendSilent { .. } | Self::DeadlineOver { .. } => "http_response_timeout",
@@ -167,6 +188,7 @@ impl Reject {
             Self::HeadTooSlow
             | Self::BodyTooSlow
             | Self::Refused(_)
+            | Self::Unreadable { .. }
             | Self::BodyTooLarge { .. }
             | Self::LengthRequired => "http_request_error",
         }
@@ -182,13 +204,18 @@ impl fmt::Display for Reject {
             Self::BackendSilent { backend, after } => {
                 write!(f, "{backend} was silent for longer than {after:?} (`timeout`)")
             }
-            Self::DeadlineOver { after } => write!(f, "the request took longer than {after:?} (`deadline`)"),
+            Self::DeadlineOver { after, said_in } => {
+                write!(f, "the request took longer than {after:?} (`{said_in}`)")
+            }
             Self::BackendUnreachable { backend, why }
             | Self::BackendClosed { backend, why }
             | Self::BackendNonsense { backend, why } => write!(f, "{backend}: {why}"),
             Self::Loop => f.write_str("`Via` names this gateway already: some route leads back to it"),
             Self::NoRoute => f.write_str("no route takes this host, path and method"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Unreadable { field, value, write } => {
+                write!(f, "`{field}: {value}` cannot be read; write {write}")
+            }
             Self::HeadTooSlow => f.write_str("the head did not come within `limits.head_timeout`"),
             Self::BodyTooSlow => {
                 f.write_str("the body did not come within `client.read`, or slower than `client.rate`")

@@ -1,6 +1,7 @@
 //! What is in force now: the current Snapshot, and what outlives it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -11,6 +12,7 @@ use idleway_core::{BackendKey, BackendSpec, Pool, PoolSpec, Time};
 use crate::config::{FairBy, LimitsPlan, Origin, Plan, PoolPlan};
 use crate::message::RandomHex;
 use crate::net::{BackendConnection, Budget, ClientLimits};
+use crate::route::Route;
 
 /// The state that every request reads: one Snapshot, taken whole and once, and what is common to all of them.
 #[derive(Debug)]
@@ -70,10 +72,20 @@ impl Snapshot {
         Self { client: client_limits(&plan), pools, plan }
     }
 
-    /// The pool that takes this request, if some route does.
-    pub(crate) fn pool_for(&self, method: &str, authority: &str, path: &str) -> Option<&Arc<LivePool>> {
+    /// The route that takes this request, and its pool.
+    pub(crate) fn route_for(
+        &self,
+        method: &str,
+        authority: &str,
+        path: &str,
+    ) -> Option<(&Route, &Arc<LivePool>)> {
         let route = self.plan.routes.find(method, authority, path)?;
-        self.pools.get(route.pool)
+        Some((route, self.pools.get(route.pool)?))
+    }
+
+    /// Whether this peer's word about a request is taken.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.plan.trusted.iter().any(|network| network.contains(peer))
     }
 
     pub(crate) fn pools(&self) -> &[Arc<LivePool>] {

@@ -19,13 +19,16 @@ pub(crate) struct Request {
     pub(crate) peer: SocketAddr,
     /// The peer's address as text.
     pub(crate) client: Arc<str>,
+    /// Whether the peer's word about the request is taken.
+    pub(crate) is_trusted: bool,
     pub(crate) arrived: Instant,
 }
 
 impl Request {
-    pub(crate) fn new(head: Box<RequestHead>, peer: SocketAddr, client: Arc<str>) -> Self {
+    pub(crate) fn new(head: Box<RequestHead>, peer: SocketAddr, client: Arc<str>, is_trusted: bool) -> Self {
         let id = head.get(Known::XRequestId).and_then(RequestId::from_client);
-        Self { id: id.unwrap_or_else(RequestId::random), head, peer, client, arrived: Instant::now() }
+        let id = id.unwrap_or_else(RequestId::random);
+        Self { head, id, peer, client, is_trusted, arrived: Instant::now() }
     }
 
     /// Whether the request may be done twice with the effect of once (RFC 9110 section 9.2.2).

@@ -15,11 +15,12 @@ const TYPES: &str = "https://github.com/idleway/idleway/blob/main/docs/answers.m
 
 /// Answers with the reason: a status, `Proxy-Status` (RFC 9209) and a body of problem details (RFC 9457).
 ///
-/// Without a `request` what came was none, and nothing more can be read from the connection.
+/// `applied`: the wait in force that the request asked for. Without a `request` what came was none, and nothing more can be read from the connection.
 pub(super) async fn send(
     client: &mut Client,
     limits: &ClientLimits,
     request: Option<&Request>,
+    applied: Option<u64>,
     reject: &Reject,
 ) -> Ended {
     // The rest of a body stands in the way of the next request: read away if it is small. Not where the client
@@ -45,7 +46,7 @@ pub(super) async fn send(
         (true, true) => Some("keep-alive"),
         (true, false) => None,
     };
-    write(client.tail(), reject, id, request.is_some_and(Request::is_head), connection);
+    write(client.tail(), reject, id, applied, request.is_some_and(Request::is_head), connection);
     if client.send(&[]).is_err() || client.flush(limits.write).await.is_err() {
         return Ended::Gone;
     }
@@ -58,7 +59,14 @@ pub(super) async fn send(
     }
 }
 
-fn write(out: &mut Vec<u8>, reject: &Reject, id: &RequestId, to_head: bool, connection: Option<&str>) {
+fn write(
+    out: &mut Vec<u8>,
+    reject: &Reject,
+    id: &RequestId,
+    applied: Option<u64>,
+    to_head: bool,
+    connection: Option<&str>,
+) {
     let body = body(reject, id);
     let mut writer = HeadWriter::response(out, reject.status(), headers::phrase(reject.status()));
     writer
@@ -72,6 +80,9 @@ fn write(out: &mut Vec<u8>, reject: &Reject, id: &RequestId, to_head: bool, conn
         );
     if let Some(after) = reject.retry_after() {
         writer.number("Retry-After", whole_seconds(after));
+    }
+    if let Some(seconds) = applied {
+        headers::preference_applied(&mut writer, seconds);
     }
     if reject.status() == 405 {
         // RFC 9110 section 15.5.6 asks for it.
@@ -113,8 +124,8 @@ fn quoted(reject: &Reject) -> String {
     quoted
 }
 
-/// `Retry-After` counts whole seconds: rounded up, since coming early is in vain.
-fn whole_seconds(after: Duration) -> u64 {
+/// Fields count whole seconds: rounded up, since coming early is in vain.
+pub(super) fn whole_seconds(after: Duration) -> u64 {
     after.as_secs() + u64::from(after.subsec_nanos() > 0)
 }
 
@@ -128,11 +139,12 @@ mod tests {
     fn a_full_pool_is_told_in_the_words_that_clients_know() {
         let reject = Reject::NoSlot { reason: Reason::Busy, retry_after: Duration::from_millis(2500) };
         let mut out = Vec::new();
-        write(&mut out, &reject, &RequestId::random(), false, None);
+        write(&mut out, &reject, &RequestId::random(), Some(0), false, None);
         let text = String::from_utf8(out).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
         assert!(head.contains("\r\nRetry-After: 3"), "{head}");
+        assert!(head.contains("\r\nPreference-Applied: wait=0"), "{head}");
         assert!(head.contains("Proxy-Status: idleway; error=connection_limit_reached"), "{head}");
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["error"], "All servers are busy. Try again later.");

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use idleway_core::{BackendKey, Health, Outcome, Permit};
 use idleway_h1::{ResponseHead, Version};
 
+use super::asking::Asking;
 use super::evidence::Reached;
 use super::exchange::{Exchange, ResponseFault, USUAL_HEAD};
 use super::headers;
@@ -30,6 +31,7 @@ pub(super) struct Attempt<'a> {
     pub(super) pool: &'a LivePool,
     pub(super) backend: &'a Backend,
     pub(super) request: &'a Request,
+    pub(super) asking: &'a Asking<'a>,
     pub(super) upload: &'a Upload,
     pub(super) deadline: Option<Instant>,
 }
@@ -168,7 +170,14 @@ impl Attempt<'_> {
             && !client.core().is_leaving();
         pace.moved();
         client.tail().reserve(USUAL_HEAD);
-        let out = headers::response(client.tail(), self.request, response, self.live.via(), persists);
+        let out = headers::response(
+            client.tail(),
+            self.request,
+            self.asking.applied(),
+            response,
+            self.live.via(),
+            persists,
+        );
         let mut relay = Relay::new(client, &mut work, &mut pace, self.request);
         let bound = usize::try_from(self.pool.plan.response_buffer).unwrap_or(usize::MAX);
         // Held until the client has taken the rest.
@@ -242,9 +251,7 @@ impl Attempt<'_> {
                 Reject::BackendNonsense { backend, why: why.clone() }
             }
             Broken::Over(Over::Timeout) => Reject::BackendSilent { backend, after: self.pool.plan.timeout },
-            Broken::Over(Over::Deadline) => {
-                Reject::DeadlineOver { after: self.pool.plan.deadline.unwrap_or_default() }
-            }
+            Broken::Over(Over::Deadline) => self.asking.deadline_over(),
             Broken::Over(Over::ClientSends | Over::ClientTakes) | Broken::Upload(_) | Broken::Departed(_) => {
                 Reject::BodyTooSlow
             }

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use idleway_core::{Ask, Reason, Refusal};
+use idleway_core::{Reason, Refusal};
 
+use super::asking::Asking;
 use super::attempt::{Attempt, Attempted, Failure};
 use super::record::Record;
 use super::upload::Upload;
 use super::{Ended, Stop};
 use crate::error::Reject;
-use crate::live::{Live, LivePool, Snapshot, time_at};
+use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::net::Client;
 
@@ -19,20 +20,21 @@ pub(super) async fn forward<'a>(
     snapshot: &Snapshot,
     pool: &'a LivePool,
     request: &Request,
+    asking: &Asking<'_>,
     record: &mut Record<'a>,
 ) -> Result<Ended, Stop> {
-    let deadline = pool.plan.deadline.map(|within| request.arrived + within);
+    let deadline = asking.deadline();
     let upload = Upload::read(client, live, &snapshot.client, pool, request, deadline)
         .await
-        .map_err(|stop| in_time(stop, pool, deadline))?;
+        .map_err(|stop| in_time(stop, asking))?;
     let mut now = if upload.complete && upload.buffer.is_empty() { request.arrived } else { Instant::now() };
-    let mut ask = Ask::new(client.core().index(), time_at(waits_until(now, pool, deadline)));
+    let mut ask = asking.ask(client.core().index(), now);
     let mut last_failure: Option<Failure> = None;
     loop {
         record.joined(now);
         let permit = match client.stays_for(pool.slots.acquire(ask.clone())).await? {
             Ok(permit) => permit,
-            Err(refusal) => return Err(refused(refusal, last_failure, pool, deadline).into()),
+            Err(refusal) => return Err(refused(refusal, last_failure, pool, asking).into()),
         };
         let Some(backend) = pool.backend(permit.backend()) else {
             debug_assert!(false, "a Permit for a backend that this pool does not have");
@@ -42,7 +44,7 @@ pub(super) async fn forward<'a>(
         record.granted(backend, permit.waited());
         let key = permit.backend();
         client.send_continue();
-        let attempt = Attempt { live, snapshot, pool, backend, request, upload: &upload, deadline };
+        let attempt = Attempt { live, snapshot, pool, backend, request, asking, upload: &upload, deadline };
         let failure = match attempt.run(client, permit, record).await? {
             Attempted::Ended(ended) => return Ok(ended),
             Attempted::Failed(failure) => failure,
@@ -58,21 +60,10 @@ pub(super) async fn forward<'a>(
     }
 }
 
-/// Until when the request would stand in line.
-fn waits_until(now: Instant, pool: &LivePool, deadline: Option<Instant>) -> Instant {
-    let until = now + pool.plan.queue.wait;
-    deadline.map_or(until, |deadline| until.min(deadline))
-}
-
 /// The one reason of a request that got no Slot.
-fn refused(
-    refusal: Refusal,
-    last_failure: Option<Failure>,
-    pool: &LivePool,
-    deadline: Option<Instant>,
-) -> Reject {
+fn refused(refusal: Refusal, last_failure: Option<Failure>, pool: &LivePool, asking: &Asking<'_>) -> Reject {
     match (refusal.reason, last_failure) {
-        (Reason::WaitOver, _) if is_over(deadline) => deadline_over(pool),
+        (Reason::WaitOver | Reason::TooLate, _) if asking.is_late() => asking.deadline_over(),
         // What went wrong with the last backend says more than that there is no other.
         (Reason::NoBackendUp, Some(failure)) => failure.reject,
         (reason, _) => {
@@ -84,17 +75,9 @@ fn refused(
     }
 }
 
-fn in_time(stop: Stop, pool: &LivePool, deadline: Option<Instant>) -> Stop {
+fn in_time(stop: Stop, asking: &Asking<'_>) -> Stop {
     match stop {
-        Stop::Reject(Reject::BodyTooSlow) if is_over(deadline) => deadline_over(pool).into(),
+        Stop::Reject(Reject::BodyTooSlow) if asking.is_late() => asking.deadline_over().into(),
         stop => stop,
     }
-}
-
-fn is_over(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| deadline <= Instant::now())
-}
-
-fn deadline_over(pool: &LivePool) -> Reject {
-    Reject::DeadlineOver { after: pool.plan.deadline.unwrap_or_default() }
 }

@@ -24,8 +24,10 @@ pub(super) fn request(
             Known::Te => trailers |= accepts_trailers(field.value),
             Known::Traceparent => trace = trace.or(Some(field.value)),
             // Of the trailers the backend is told by the chunks alone.
-            Known::Host | Known::ContentLength | Known::Expect | Known::XRequestId => {}
-            known if known.is_hop_by_hop() || is_forwarded(&field) || head.nominated(field.name) => {}
+            Known::Host | Known::ContentLength | Known::Expect | Known::XRequestId | Known::XForwardedFor => {
+            }
+            known if known.is_hop_by_hop() || head.nominated(field.name) => {}
+            _ if is_forwarded(&field) && !request.is_trusted => {}
             Known::Other if is_shadow(field.name) => {}
             _ => {
                 writer.copy(&field);
@@ -43,11 +45,7 @@ pub(super) fn request(
     }
     writer.field("Via", via);
     writer.field("X-Request-Id", request.id.as_str());
-    writer.field("X-Forwarded-For", &*request.client);
-    writer.field("X-Forwarded-Proto", "http");
-    if !head.authority().is_empty() {
-        writer.field("X-Forwarded-Host", head.authority());
-    }
+    forwarded(&mut writer, request);
     match trace.filter(|trace| is_traceparent(trace)) {
         Some(trace) => writer.field("traceparent", trace),
         // Begun here, and not sampled: nobody records it yet (W3C Trace Context, section 3.2).
@@ -61,6 +59,28 @@ pub(super) fn request(
     }
 }
 
+/// Says whom the request comes from. What a trusted peer says about that has been copied, and stays; only its own
+/// address is added.
+fn forwarded(writer: &mut HeadWriter<'_>, request: &Request) {
+    let head = &request.head;
+    let said =
+        |known: Known| request.is_trusted && head.get(known).is_some() && !head.nominated(known.name());
+    if said(Known::XForwardedFor) {
+        let values =
+            head.fields().filter(|field| field.known == Known::XForwardedFor).map(|field| field.value);
+        let chain: Vec<_> = values.chain([request.client.as_bytes()]).collect();
+        writer.field("X-Forwarded-For", chain.join(&b", "[..]));
+    } else {
+        writer.field("X-Forwarded-For", &*request.client);
+    }
+    if !said(Known::XForwardedProto) {
+        writer.field("X-Forwarded-Proto", "http");
+    }
+    if !said(Known::XForwardedHost) && !head.authority().is_empty() {
+        writer.field("X-Forwarded-Host", head.authority());
+    }
+}
+
 /// How the client gets a response.
 pub(super) struct ToClient {
     pub(super) outgoing: Outgoing,
@@ -70,10 +90,12 @@ pub(super) struct ToClient {
     pub(super) persists: bool,
 }
 
-/// Writes the head that the client gets. `persists`: its connection could serve another request.
+/// Writes the head that the client gets. `applied`: the wait in force that it asked for. `persists`: its connection
+/// could serve another request.
 pub(super) fn response(
     out: &mut Vec<u8>,
     request: &Request,
+    applied: Option<u64>,
     response: &ResponseHead,
     via: &str,
     persists: bool,
@@ -107,6 +129,9 @@ pub(super) fn response(
     }
     writer.field("Via", via);
     writer.field("X-Request-Id", request.id.as_str());
+    if let Some(seconds) = applied {
+        preference_applied(&mut writer, seconds);
+    }
     if !persists {
         writer.field("Connection", "close");
     } else if http10 {
@@ -127,6 +152,11 @@ pub(super) fn copy_end_to_end(writer: &mut HeadWriter<'_>, response: &ResponseHe
             }
         }
     }
+}
+
+/// The wait in force of a request that asked for one (RFC 7240 section 3).
+pub(super) fn preference_applied(writer: &mut HeadWriter<'_>, seconds: u64) {
+    writer.field_fmt("Preference-Applied", format_args!("wait={seconds}"));
 }
 
 /// The reason phrase the gateway itself gives a status.
@@ -159,7 +189,7 @@ fn is_the_gateways(known: Known) -> bool {
     )
 }
 
-/// Fields in which a proxy says whom it speaks for. No peer is trusted to say that to a backend.
+/// Fields in which a proxy says whom it speaks for. Only a trusted peer may say that to a backend.
 fn is_forwarded(field: &Field<'_>) -> bool {
     const PREFIX: &[u8] = b"x-forwarded-";
     field.known == Known::Forwarded
@@ -207,6 +237,10 @@ fn new_traceparent() -> [u8; 55] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use idleway_h1::{HeadReader, Limits};
+
     use super::*;
 
     #[test]
@@ -225,6 +259,49 @@ mod tests {
         ] {
             assert!(!is_traceparent(odd.as_bytes()), "{odd}");
         }
+    }
+
+    /// The fields in `X-Forwarded-` and `Forwarded` that a backend gets of such a request from 10.0.0.1.
+    fn forwarded(lines: &str, is_trusted: bool) -> Vec<String> {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let limits = Limits { head: 1 << 14, target: 1 << 10, fields: 50 };
+        let (head, _) = HeadReader::new(limits).request(text.as_bytes()).unwrap().unwrap();
+        let peer = "10.0.0.1:4000".parse().unwrap();
+        let request = Request::new(Box::new(head), peer, Arc::from("10.0.0.1"), is_trusted);
+        let mut out = Vec::new();
+        super::request(&mut out, &request, Announced::Nothing, "1.1 via", true);
+        let text = String::from_utf8(out).unwrap();
+        let mut lines: Vec<_> = text.lines().map(str::to_lowercase).collect();
+        lines.retain(|line| line.contains("forwarded"));
+        lines.sort();
+        lines
+    }
+
+    const SAID: &str = "X-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n\
+                        X-Forwarded-Host: b\r\nX-Forwarded-Port: 443\r\nForwarded: for=1.2.3.4\r\n";
+    const OWN: [&str; 3] = ["x-forwarded-for: 10.0.0.1", "x-forwarded-host: a", "x-forwarded-proto: http"];
+
+    #[test]
+    fn what_a_trusted_peer_says_of_the_client_stays() {
+        let kept = [
+            "forwarded: for=1.2.3.4",
+            "x-forwarded-for: 6.6.6.6, 1.2.3.4, 10.0.0.1",
+            "x-forwarded-host: b",
+            "x-forwarded-port: 443",
+            "x-forwarded-proto: https",
+        ];
+        assert_eq!(forwarded(SAID, true), kept);
+        // Also a trusted peer may say nothing, or meant it for this hop alone.
+        assert_eq!(forwarded("", true), OWN);
+        let nominated = "Connection: x-forwarded-for, x-forwarded-host\r\n\
+                         X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: b\r\n";
+        assert_eq!(forwarded(nominated, true), OWN);
+    }
+
+    #[test]
+    fn what_any_other_peer_says_of_the_client_is_replaced() {
+        assert_eq!(forwarded(SAID, false), OWN);
+        assert_eq!(forwarded("X_Forwarded_For: 1.2.3.4\r\n", true), OWN);
     }
 
     #[test]

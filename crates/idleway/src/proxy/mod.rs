@@ -1,7 +1,7 @@
 //! The data plane. This page is a request's way through the gateway:
 //!
 //! ```text
-//! serve: one connection, its requests in order → snapshot taken once → route → guard
+//! serve: one connection, its requests in order → snapshot taken once → guard → route → what it asks for
 //! → forward: acquire a Permit (granted | queued | refused) → headers out → send on the slot's connection
 //! → judge (fail over?) → headers in → body carrying the Permit → last byte → slot goes to the first Waiter
 //! ```
@@ -9,6 +9,7 @@
 //! Inside, what goes wrong is an `Err` that travels up by `?`; here, in [`answer_one`], it becomes an answer.
 
 mod answer;
+mod asking;
 mod attempt;
 mod evidence;
 mod exchange;
@@ -29,9 +30,10 @@ use std::sync::Arc;
 use idleway_h1::RequestHead;
 use tokio::net::TcpStream;
 
+use self::asking::Asking;
 use self::record::Record;
 use crate::error::Reject;
-use crate::live::{Live, Snapshot};
+use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::net::{Admission, Client, Departed, Next};
 
@@ -111,9 +113,18 @@ impl From<Departed> for Stop {
 
 /// One request, one answer, one line in the log.
 async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head: Box<RequestHead>) -> Ended {
-    let request = Request::new(head, client.peer(), Arc::clone(client.address()));
+    let peer = client.peer();
+    let request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
     let mut record = Record::new(&request, snapshot.plan.access_log);
-    let ended = match travel(client, live, snapshot, &request, &mut record).await {
+    let way = find_way(live, snapshot, &request, &mut record);
+    let applied = way.as_ref().ok().and_then(|(_, asking)| asking.applied());
+    let travelled = match way {
+        Ok((pool, asking)) => {
+            forward::forward(client, live, snapshot, pool, &request, &asking, &mut record).await
+        }
+        Err(reject) => Err(reject.into()),
+    };
+    let ended = match travelled {
         Ok(ended) => ended,
         Err(Stop::Departed(departed)) => {
             record.departed(departed);
@@ -121,29 +132,31 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
         }
         Err(Stop::Reject(reject)) => {
             record.rejected(&reject);
-            answer::send(client, &snapshot.client, Some(&request), &reject).await
+            answer::send(client, &snapshot.client, Some(&request), applied, &reject).await
         }
     };
     record.end(client.body_received());
     ended
 }
 
-async fn travel<'a>(
-    client: &mut Client,
+/// The pool that a request goes to, and what it asks for there.
+fn find_way<'a>(
     live: &Live,
     snapshot: &'a Snapshot,
     request: &'a Request,
     record: &mut Record<'a>,
-) -> Result<Ended, Stop> {
+) -> Result<(&'a LivePool, Asking<'a>), Reject> {
     let head = &request.head;
     guard::admit(request, live.via(), snapshot.client.body)?;
-    let pool = snapshot.pool_for(head.method(), head.authority(), head.path()).ok_or(Reject::NoRoute)?;
+    let (route, pool) =
+        snapshot.route_for(head.method(), head.authority(), head.path()).ok_or(Reject::NoRoute)?;
     record.pool(pool);
-    forward::forward(client, live, snapshot, pool, request, record).await
+    let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
+    Ok((pool, asking))
 }
 
 /// Answers what is no request. There is nothing to read on: the connection ends.
 async fn refuse(client: &mut Client, snapshot: &Snapshot, reject: Reject) -> Ended {
     tracing::debug!(client = %client.peer(), reason = %reject, "refused what is no request");
-    answer::send(client, &snapshot.client, None, &reject).await
+    answer::send(client, &snapshot.client, None, None, &reject).await
 }
