@@ -102,6 +102,7 @@ fn client_limits(plan: &Plan) -> ClientLimits {
         body,
         read: plan.client.read,
         write: plan.client.write,
+        fin: plan.client.fin,
     }
 }
 

@@ -1,5 +1,7 @@
 //! A client's HTTP/1.1 connection: its requests in order, and whether it is still there.
 
+mod presence;
+
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -8,19 +10,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use idleway_h1::{BodyReader, Framing, HeadReader, Refusal, RequestHead, Trailers};
+use idleway_h1::{BodyReader, Framing, HeadReader, Refusal, RequestHead, Trailers, Version};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::futures::Notified;
 
+use self::presence::Question;
 use super::clock::Clock;
 use super::core::CoreHandle;
 use super::outbox::Outbox;
 use super::unacknowledged::unacknowledged;
 use super::wire::{Body, Content, ReadFault, Wire};
+use crate::config::Fin;
 
-/// Bytes of the next requests that may be read while one is at work.
-const AHEAD: usize = 16 * 1024;
 /// A rest of a body up to this size is read and thrown away to keep the connection.
 const SMALL_REST: u64 = 64 * 1024;
 /// What is read and thrown away of a larger rest before the connection is closed, and for how long: without
@@ -41,6 +43,8 @@ pub(crate) struct ClientLimits {
     /// The longest silence while a body is sent, and while an answer is taken.
     pub(crate) read: Duration,
     pub(crate) write: Duration,
+    /// What a FIN means that comes before the answer.
+    pub(crate) fin: Fin,
 }
 
 /// What a wait for the next request brought.
@@ -58,7 +62,7 @@ pub(crate) enum Next {
 /// The client has gone: how it showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Departed {
-    /// FIN, which counts as gone.
+    /// FIN, where that counts as gone or what was asked about it says so.
     Closed,
     Reset,
 }
@@ -90,6 +94,13 @@ pub(crate) struct Client {
     owes_continue: bool,
     /// Bytes that the client had acknowledged when it was last asked.
     acknowledged: u64,
+    fin: Fin,
+    /// It speaks an HTTP that has interim responses.
+    knows_interim: bool,
+    /// The answer's head has begun: no interim response may follow.
+    answering: bool,
+    /// Its FIN has come, and is not taken for a departure.
+    question: Option<Box<Question>>,
 }
 
 impl Client {
@@ -105,6 +116,10 @@ impl Client {
             body_limit: u64::MAX,
             owes_continue: false,
             acknowledged: 0,
+            fin: Fin::default(),
+            knows_interim: false,
+            answering: false,
+            question: None,
         }
     }
 
@@ -161,6 +176,10 @@ impl Client {
         self.body_received = 0;
         self.body_limit = limits.body.unwrap_or(u64::MAX);
         self.owes_continue = head.expects_continue();
+        self.fin = limits.fin;
+        self.knows_interim = head.version() != Version::Http10;
+        self.answering = false;
+        self.question = None;
         Next::Request(Box::new(head))
     }
 
@@ -179,9 +198,10 @@ impl Client {
         self.owes_continue
     }
 
-    /// Says the word, if it is owed.
+    /// Says the word, if it is owed and the client has not gone on without it.
     pub(crate) fn send_continue(&mut self) {
-        if std::mem::take(&mut self.owes_continue) && self.body_received == 0 {
+        let waits = self.body_received == 0 && self.wire.inbox_len() == 0;
+        if std::mem::take(&mut self.owes_continue) && waits {
             // A client that is gone shows at the next read.
             let _ = self.wire.send(&[IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")]);
         }
@@ -248,32 +268,14 @@ impl Client {
         .await
     }
 
-    /// Runs `work` as long as the client is there.
-    pub(crate) async fn stays_for<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Departed> {
-        let mut work = std::pin::pin!(work);
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            self.poll_departed(cx).map(Err)
-        })
-        .await
-    }
-
-    /// Ready when the client has gone. What it sends beyond the request is read ahead within a bound; more of
-    /// the body stays where it is.
-    pub(crate) fn poll_departed(&mut self, cx: &mut Context<'_>) -> Poll<Departed> {
-        let body_stands_before = !self.body_is_read() && self.body_received > 0;
-        let end =
-            if body_stands_before { self.wire.poll_end_behind(cx) } else { self.wire.poll_gone(cx, AHEAD) };
-        end.map(|fault| match fault {
-            ReadFault::Cut => Departed::Closed,
-            _ => Departed::Reset,
-        })
-    }
-
-    /// Where an answer's head is written, to leave with the next [`Client::send`].
+    /// Where the answer's head is written, to leave with the next [`Client::send`].
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        self.answering = true;
+        self.wire.tail()
+    }
+
+    /// Where the head of an interim response is written, to leave with the next [`Client::send`].
+    pub(crate) fn interim(&mut self) -> &mut Vec<u8> {
         self.wire.tail()
     }
 
@@ -420,6 +422,7 @@ mod tests {
             body: None,
             read: long,
             write: long,
+            fin: Fin::Ask,
         };
         let leave = tokio::sync::Notify::new();
         let next = client.next_request(&limits, std::pin::pin!(leave.notified())).await;

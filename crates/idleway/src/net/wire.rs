@@ -5,9 +5,10 @@ use std::future::Future;
 use std::io::{self, IoSlice, Read};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use idleway_h1::{BodyReader, Event, Refusal, Trailers};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -24,7 +25,7 @@ pub(crate) struct Wire {
     outbox: Outbox,
     /// Bytes may be there that the event loop has been made to forget.
     overlooked: bool,
-    /// A write has failed.
+    /// The connection has failed: a write did, or the kernel told so when it was asked.
     is_broken: bool,
 }
 
@@ -239,6 +240,26 @@ impl Wire {
             let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
             let _ = self.stream.try_io(Interest::READABLE, nothing);
         }
+    }
+
+    /// The next read asks the kernel itself: the event loop may not have told yet of what has come.
+    pub(crate) fn look_again(&mut self) {
+        self.overlooked = true;
+    }
+
+    /// Lets TCP ask the other side whether it is there whenever nothing was written for so long.
+    pub(crate) fn keep_alive(&self, every: Duration) {
+        let keepalive = TcpKeepalive::new().with_time(every).with_interval(every);
+        // Where the platform knows no such option it is not asked.
+        let _ = SockRef::from(&self.stream).set_tcp_keepalive(&keepalive);
+    }
+
+    /// Whether the connection has failed. Asks the kernel, for of a connection whose FIN has come the event loop tells
+    /// nothing more.
+    pub(crate) fn has_failed(&mut self) -> bool {
+        // The kernel tells it once.
+        self.is_broken = self.is_broken || !matches!(self.stream.take_error(), Ok(None));
+        self.is_broken
     }
 
     /// Reads and throws away; ready with the bytes of one read, 0 at FIN.

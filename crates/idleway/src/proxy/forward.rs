@@ -41,6 +41,10 @@ pub(super) async fn forward<'a>(
             let retry_after = Duration::from_secs(1);
             return Err(Reject::NoSlot { reason: Reason::NoBackendUp, retry_after }.into());
         };
+        // Nothing has been said to the backend yet: whoever left the line never runs.
+        if !permit.waited().is_zero() || client.was_asked() {
+            client.confirm().await?;
+        }
         record.granted(backend, permit.waited());
         let key = permit.backend();
         client.send_continue();

@@ -201,7 +201,7 @@ fn forward_interim(client: &mut Client, request: &Request, interim: &ResponseHea
     if interim.status() != 103 || request.head.version() == Version::Http10 {
         return;
     }
-    let mut writer = HeadWriter::response(client.tail(), 103, reason_phrase(103));
+    let mut writer = HeadWriter::response(client.interim(), 103, reason_phrase(103));
     headers::copy_end_to_end(&mut writer, interim);
     writer.end();
     // A client that is gone shows where it is watched.

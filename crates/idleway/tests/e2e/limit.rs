@@ -145,7 +145,7 @@ fn a_client_that_leaves_mid_answer_leaves_the_slot_until_the_backend_has_ended()
     let mut client = Client::asking(&gateway, get("/first"));
     client.head();
     assert_eq!(client.wire.exactly(4).unwrap(), b"half");
-    drop(client);
+    client.reset();
     holds_until_the_backend_ends(&backend, &gate, &gateway);
     gate.open();
     assert_eq!(ask(&gateway, get("/next")).text(), "halfhalf");
@@ -165,7 +165,7 @@ fn a_client_that_leaves_an_endless_answer_makes_the_backend_see_a_fin() {
     let mut client = Client::asking(&gateway, get("/first"));
     client.head();
     assert_eq!(client.wire.chunk().unwrap().unwrap(), b"begin");
-    drop(client);
+    client.reset();
     until_all_idle(&gateway, 1);
     assert_eq!(backend.seen().peak, 1);
 }
@@ -239,7 +239,7 @@ fn an_endless_answer_is_ended_by_a_fin_whenever_its_client_left() {
     let gateway = gateway(&[&backend], "");
     let mut early = Client::asking(&gateway, get("/early"));
     early.head();
-    early.leave(false);
+    early.reset();
     until_all_idle(&gateway, 1);
     let late = Client::asking(&gateway, get("/late"));
     backend.until("the second request", |seen| seen.heads.len() == 2);
