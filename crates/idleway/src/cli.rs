@@ -14,9 +14,9 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use idleway::Gateway;
 use idleway::config::{Faults, Overrides, Plan};
-use idleway::generic_backend::{GenericBackend, GenericBackendOptions};
+use idleway::generic_backend::{GenericBackend, GenericBackendOptions, Over};
 
-use crate::{demo, descriptors, listener, log, signals};
+use crate::{demo, descriptors, listener, log, signals, witness};
 
 /// An API gateway that sends a request to an idle backend, never to a busy one.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a generic backend: one request at a time, and a count of it at /witness.
     Backend(BackendArgs),
+    /// Show whether a gateway keeps to the limits of its backends, whichever gateway it is.
+    Witness(witness::WitnessArgs),
     /// Check a configuration file, and say what it means.
     Check(CheckArgs),
 }
@@ -67,6 +69,9 @@ struct BackendArgs {
     /// How long it works on each.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     delay: Duration,
+    /// Work on what is over its limit too, and only count it, instead of refusing it.
+    #[arg(long)]
+    overlap: bool,
     /// End when standard input ends: with whoever holds its other side.
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
@@ -85,6 +90,8 @@ pub(crate) enum Failure {
     Misconfigured(String),
     /// Exit code 1.
     Failed(anyhow::Error),
+    /// What was found is said already; this is its exit code.
+    Found(u8),
 }
 
 impl From<anyhow::Error> for Failure {
@@ -104,10 +111,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Backend(args) => backend(&args).map_err(Failure::from),
+        Command::Witness(args) => witness::witness(&args),
         Command::Check(args) => check(&args.file),
     };
     let (code, text) = match done {
         Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Found(code)) => return ExitCode::from(code),
         Err(Failure::Misconfigured(faults)) => (78, faults),
         Err(Failure::Failed(error)) => (1, format!("idleway: {error:#}")),
     };
@@ -183,7 +192,8 @@ fn backend(args: &BackendArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let address = SocketAddr::new(args.host, args.port);
-        let options = GenericBackendOptions { slots: args.slots, delay: args.delay };
+        let over = if args.overlap { Over::Work } else { Over::Refuse };
+        let options = GenericBackendOptions { slots: args.slots, delay: args.delay, over };
         let backend = GenericBackend::bind(address, options).await.map_err(|error| {
             listener::explain(address, &error, |to| format!("idleway backend {}", to.port()))
         })?;

@@ -3,7 +3,8 @@
 //! It stands for the backends that Idleway is for. `POST /process` with a JSON body takes a while and answers
 //! `{"message":"Processed successfully","data":…}`. Like them it does not notice a client that leaves: what was begun
 //! is done to its end. It counts how much it does at once, from the moment a request is complete to just before its
-//! answer is written, refuses what is over its limit, and shows the count at `GET /witness`.
+//! answer is written, refuses what is over its limit (or works on that too: [`Over`]), and shows the count at
+//! `GET /witness`.
 
 mod work;
 
@@ -43,13 +44,24 @@ pub struct GenericBackendOptions {
     pub slots: u32,
     /// How long it works on each; `?delay=250ms` asks for another time.
     pub delay: Duration,
+    /// What becomes of a request that comes while every slot is at work.
+    pub over: Over,
 }
 
 impl Default for GenericBackendOptions {
-    /// One at a time, three seconds each.
+    /// One at a time, three seconds each; what is over that is refused.
     fn default() -> Self {
-        GenericBackendOptions { slots: 1, delay: Duration::from_secs(3) }
+        GenericBackendOptions { slots: 1, delay: Duration::from_secs(3), over: Over::Refuse }
     }
+}
+
+/// What becomes of a request that comes while every slot is at work. It is counted either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// It is answered 500: whoever broke the limit notices at once.
+    Refuse,
+    /// It is worked on beside the others: the count shows how far the limit was broken.
+    Work,
 }
 
 /// A backend that listens, to be [`run`](GenericBackend::run).
@@ -73,7 +85,7 @@ impl GenericBackend {
             listener,
             address,
             delay: options.delay,
-            work: Arc::new(Work::new(options.slots)),
+            work: Arc::new(Work::new(options.slots, options.over)),
         })
     }
 
@@ -146,8 +158,7 @@ async fn process(request: Request<Incoming>, work: Arc<Work>, delay: Duration) -
         Ok(asked) => asked.unwrap_or(delay),
         Err(problem) => return error(StatusCode::BAD_REQUEST, &problem),
     };
-    let id =
-        request.headers().get("x-request-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+    let id = request_id(&request);
     let body = match Limited::new(request.into_body(), BODY).collect().await {
         Ok(body) => body.to_bytes(),
         Err(problem) if problem.is::<http_body_util::LengthLimitError>() => {
@@ -189,9 +200,18 @@ fn compact(json: &str) -> String {
 }
 
 fn asked_delay(query: Option<&str>) -> Result<Option<Duration>, String> {
-    let mut parts = query.unwrap_or_default().split('&');
-    let asked = parts.find_map(|part| part.strip_prefix("delay="));
-    asked.map(config::duration).transpose().map_err(|fault| fault.message)
+    asked(query, "delay=").map(config::duration).transpose().map_err(|fault| fault.message)
+}
+
+/// The query comes first: some gateways write their own id over that in the field.
+fn request_id(request: &Request<Incoming>) -> Option<String> {
+    let field =
+        || Some(String::from_utf8_lossy(request.headers().get("x-request-id")?.as_bytes()).into_owned());
+    asked(request.uri().query(), "id=").map(str::to_owned).or_else(field)
+}
+
+fn asked<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+    query?.split('&').find_map(|part| part.strip_prefix(name))
 }
 
 #[derive(Serialize)]

@@ -6,6 +6,7 @@ mod descriptors;
 mod listener;
 mod log;
 mod signals;
+mod witness;
 
 use std::process::ExitCode;
 

@@ -34,6 +34,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("listener", 5),
     ("log", 5),
     ("signals", 5),
+    ("witness", 5),
 ];
 
 fn floor_of(module: &str) -> Option<u32> {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use super::Over;
+
 /// Request ids that are remembered, and the bytes of the longest.
 const REMEMBERED: usize = 10_000;
 const LONGEST_ID: usize = 200;
@@ -13,6 +15,7 @@ const LONGEST_ID: usize = 200;
 #[derive(Debug)]
 pub struct Work {
     pub(super) slots: u32,
+    over: Over,
     count: Mutex<Count>,
 }
 
@@ -40,13 +43,13 @@ pub struct Witness {
     pub overlaps: u64,
     /// Requests that were begun.
     pub executions: u64,
-    /// How often each of the last 10,000 request ids (`X-Request-Id`) was begun.
+    /// How often each of the last 10,000 request ids (`?id=`, else `X-Request-Id`) was begun.
     pub requests: HashMap<String, u32>,
 }
 
 impl Work {
-    pub(super) fn new(slots: u32) -> Self {
-        Work { slots, count: Mutex::default() }
+    pub(super) fn new(slots: u32, over: Over) -> Self {
+        Work { slots, over, count: Mutex::default() }
     }
 
     /// The count of this moment.
@@ -63,8 +66,13 @@ impl Work {
     }
 
     /// What it works on now.
-    pub(super) fn now(&self) -> u32 {
+    pub fn now(&self) -> u32 {
         self.lock().now
+    }
+
+    /// How often the request of this id was begun, as far as it is remembered.
+    pub fn begun(&self, id: &str) -> u32 {
+        self.lock().of_request.get(id).copied().unwrap_or(0)
     }
 
     /// Takes a slot for one request, by its id.
@@ -74,7 +82,9 @@ impl Work {
         count.peak = count.peak.max(asked);
         if asked > self.slots {
             count.overlaps += 1;
-            return Err(format!("over the limit: {asked} at once, {} allowed", self.slots));
+            if self.over == Over::Refuse {
+                return Err(format!("over the limit: {asked} at once, {} allowed", self.slots));
+            }
         }
         count.now = asked;
         count.executions += 1;
@@ -122,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_over_the_limit_is_refused_and_counted() {
-        let work = Arc::new(Work::new(1));
+        let work = Arc::new(Work::new(1, Over::Refuse));
         let first = Arc::clone(&work).begin(Some("a".to_owned())).unwrap();
         let second = Arc::clone(&work).begin(Some("b".to_owned()));
         assert_eq!(second.unwrap_err(), "over the limit: 2 at once, 1 allowed");
@@ -142,8 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_over_the_limit_may_be_worked_on_and_is_counted() {
+        let work = Arc::new(Work::new(1, Over::Work));
+        let both = ["a", "b"].map(|id| Arc::clone(&work).begin(Some(id.to_owned())).unwrap());
+        let Witness { now, peak, overlaps, executions, .. } = work.witness();
+        assert_eq!((now, peak, overlaps, executions), (2, 2, 1, 2));
+        drop(both);
+        assert_eq!((work.now(), work.begun("a"), work.begun("c")), (0, 1, 0));
+    }
+
+    #[test]
     fn only_the_last_request_ids_are_remembered() {
-        let work = Arc::new(Work::new(1));
+        let work = Arc::new(Work::new(1, Over::Refuse));
         for id in 0..=REMEMBERED {
             drop(Arc::clone(&work).begin(Some(id.to_string())).unwrap());
         }
