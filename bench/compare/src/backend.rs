@@ -5,8 +5,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,18 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{Mutex, oneshot};
 
-use crate::wire;
+use crate::wire::{self, Asked};
+
+/// How long a backend works on a request.
+#[derive(Clone, Copy)]
+pub(crate) enum Service {
+    /// It answers at once, and any number at a time.
+    None,
+    /// So long, one at a time.
+    Of(Duration),
+    /// As long as the request asks for ([`wire::Asked`]), one at a time.
+    Asked,
+}
 
 /// A backend that runs until it is dropped.
 pub(crate) struct Backend {
@@ -27,8 +38,8 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// Listens on a free port of 127.0.0.1. Without a `service` time it answers at once, and any number at a time.
-    pub(crate) fn start(service: Option<Duration>) -> io::Result<Backend> {
+    /// Listens on a free port of 127.0.0.1.
+    pub(crate) fn start(service: Service) -> io::Result<Backend> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -68,6 +79,11 @@ impl Backend {
         self.work.overlaps.load(Relaxed)
     }
 
+    /// What was asked for by number, and how long its service really took, so far.
+    pub(crate) fn services(&self) -> Vec<(usize, Duration)> {
+        self.work.services.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The connections accepted so far.
     pub(crate) fn accepted(&self) -> u64 {
         self.work.accepted.load(Relaxed)
@@ -96,8 +112,8 @@ async fn accept(listener: TcpListener, work: Arc<Work>) -> io::Result<()> {
 }
 
 async fn serve(mut stream: TcpStream, work: &Work) -> io::Result<()> {
-    while wire::read_request(&mut stream).await? {
-        work.one().await;
+    while let Some(target) = wire::read_request(&mut stream).await? {
+        work.one(&target).await;
         stream.write_all(wire::ANSWER).await?;
     }
     Ok(())
@@ -105,17 +121,19 @@ async fn serve(mut stream: TcpStream, work: &Work) -> io::Result<()> {
 
 /// What a backend does for a request, and what it did.
 struct Work {
-    service: Option<Duration>,
+    service: Service,
     turn: Mutex<()>,
     present: AtomicU64,
     overlaps: AtomicU64,
     accepted: AtomicU64,
     served: AtomicU64,
     nanoseconds: AtomicU64,
+    /// Only of what was [`Service::Asked`] for: as many as a measure sends.
+    services: std::sync::Mutex<Vec<(usize, Duration)>>,
 }
 
 impl Work {
-    fn new(service: Option<Duration>) -> Work {
+    fn new(service: Service) -> Work {
         Work {
             service,
             turn: Mutex::new(()),
@@ -124,13 +142,20 @@ impl Work {
             accepted: AtomicU64::new(0),
             served: AtomicU64::new(0),
             nanoseconds: AtomicU64::new(0),
+            services: std::sync::Mutex::default(),
         }
     }
 
-    async fn one(&self) {
-        let Some(service) = self.service else {
-            self.served.fetch_add(1, Relaxed);
-            return;
+    async fn one(&self, target: &str) {
+        let asked = Asked::read(target);
+        let service = match self.service {
+            Service::Of(service) => service,
+            // The question whether a peer is there asks for nothing.
+            Service::Asked => asked.map_or(Duration::ZERO, |asked| asked.service),
+            Service::None => {
+                self.served.fetch_add(1, Relaxed);
+                return;
+            }
         };
         if self.present.fetch_add(1, Relaxed) > 0 {
             self.overlaps.fetch_add(1, Relaxed);
@@ -144,7 +169,11 @@ impl Work {
         thread::sleep(service);
         // Looks at the other connections once, so that a second request that came meanwhile is counted as present.
         tokio::task::yield_now().await;
-        let nanoseconds = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let took = began.elapsed();
+        if let Some(asked) = asked {
+            self.services.lock().unwrap_or_else(PoisonError::into_inner).push((asked.number, took));
+        }
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Relaxed);
         self.served.fetch_add(1, Relaxed);
         self.present.fetch_sub(1, Relaxed);
@@ -159,7 +188,7 @@ mod tests {
     #[test]
     fn a_second_request_at_once_is_seen_and_waits() {
         const SERVICE: Duration = Duration::from_millis(100);
-        let backend = Backend::start(Some(SERVICE)).unwrap();
+        let backend = Backend::start(Service::Of(SERVICE)).unwrap();
         let runtime = runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let began = Instant::now();
         runtime.block_on(async {

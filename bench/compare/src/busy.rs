@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::backend::Backend;
-use crate::conf::{Setting, Slots, THREADS};
+use crate::backend::{Backend, Service};
+use crate::conf::{Setting, Slots, THREADS, TIMEOUT, WAIT};
 use crate::load::Load;
 use crate::peer::{Kind, Peer};
 use crate::report::{Report, Table};
@@ -54,16 +54,23 @@ pub(crate) fn measure(rounds: &Rounds, report: &mut Report) -> Result<()> {
     .into_iter()
     .flatten()
     .collect();
-    let series = rounds.run(&contenders, |contender| sample(rounds, contender))?;
+    let series = rounds.run(&contenders, |_, contender| sample(rounds, contender))?;
     report.add(table(&series), &series);
     Ok(())
 }
 
 fn sample(rounds: &Rounds, contender: &Contender<'_>) -> Result<Sample> {
-    let backends = (0..BACKENDS).map(|_| Backend::start(Some(SERVICE))).collect::<Result<Vec<_>, _>>()?;
+    let backends =
+        (0..BACKENDS).map(|_| Backend::start(Service::Of(SERVICE))).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = backends.iter().map(Backend::address).collect();
-    let setting =
-        Setting { backends: &addresses, threads: contender.threads, slots: Slots::One, clients: CLIENTS };
+    let setting = Setting {
+        backends: &addresses,
+        threads: contender.threads,
+        slots: Slots::One,
+        clients: CLIENTS,
+        timeout: TIMEOUT,
+        wait: WAIT,
+    };
     let peer = contender.program.map(|program| Peer::start(program, &setting)).transpose()?;
     let load = match &peer {
         Some(peer) => Load::start(&[peer.address()], CLIENTS.try_into()?)?,

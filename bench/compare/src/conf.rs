@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The threads (nginx: worker processes) of every peer, where a measure does not say otherwise.
 pub(crate) const THREADS: usize = 2;
@@ -13,7 +14,15 @@ pub(crate) struct Setting<'a> {
     pub(crate) slots: Slots,
     /// The client connections to be ready for.
     pub(crate) clients: u32,
+    /// The longest silence of a backend.
+    pub(crate) timeout: Duration,
+    /// The longest wait in line.
+    pub(crate) wait: Duration,
 }
+
+/// The clocks of a measure in which they play no part.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const WAIT: Duration = Duration::from_secs(5);
 
 /// What a backend may be sent at once.
 #[derive(Clone, Copy)]
@@ -38,12 +47,15 @@ threads = {threads}
 access_log = false
 backends = [{backends}]
 slots = {slots}
-queue = {{ length = 100, wait = "5s" }}
+timeout = "{timeout}ms"
+queue = {{ length = 1000, wait = "{wait}ms" }}
 
 [limits]
 connections = {connections}
 "#,
         threads = setting.threads,
+        timeout = setting.timeout.as_millis(),
+        wait = setting.wait.as_millis(),
         connections = setting.clients + SPARE,
     )
 }
@@ -69,8 +81,8 @@ defaults
     timeout connect 1s
     timeout client 75s
     timeout http-keep-alive 75s
-    timeout server 60s
-    timeout queue 5s
+    timeout server {timeout}ms
+    timeout queue {wait}ms
 
 frontend clients
     bind {listen}
@@ -82,13 +94,21 @@ backend workers
     {servers}
 ",
         threads = setting.threads,
+        timeout = setting.timeout.as_millis(),
+        wait = setting.wait.as_millis(),
         connections = setting.clients + 4000,
     )
 }
 
-/// `nginx.conf`; without a limit for each backend, since the open-source nginx has no line to wait in.
+/// `nginx.conf`; the open-source nginx has no line to wait in: with one slot it refuses where the others wait.
+///
+/// The zone lets the workers share one count of the connections to a backend.
 pub(crate) fn nginx(listen: SocketAddr, setting: &Setting<'_>) -> String {
-    let servers = each(setting, "\n        ", |_, backend| format!("server {backend};"));
+    let limit = match setting.slots {
+        Slots::Plenty => "",
+        Slots::One => " max_conns=1",
+    };
+    let servers = each(setting, "\n        ", |_, backend| format!("server {backend}{limit};"));
     format!(
         r#"daemon off;
 worker_processes {threads};
@@ -111,6 +131,7 @@ http {{
     scgi_temp_path scgi;
 
     upstream workers {{
+        zone workers 64k;
         {servers}
         keepalive 64;
         keepalive_requests 1000000000;
@@ -122,11 +143,14 @@ http {{
             proxy_pass http://workers;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+            proxy_read_timeout {timeout}ms;
+            proxy_next_upstream off;
         }}
     }}
 }}
 "#,
         threads = setting.threads,
+        timeout = setting.timeout.as_millis(),
         connections = setting.clients + 64 + SPARE,
     )
 }

@@ -1,7 +1,9 @@
 //! Measures Idleway against Debian's HAProxy and nginx, in the same interleaved rounds, on this machine.
 //!
 //! ```text
-//! cpu busy memory   the three measures: what is sampled from one peer in one round
+//! cpu busy memory   three measures: what is sampled from one peer in one round
+//! wait              another: latency beside an ideal queue (`ideal`), with requests that come at random (`arrivals`)
+//! limit             the last: `idleway witness` before each gateway, and its `chart`
 //! rounds            the interleaving: every peer in every round, in rotating order
 //! peer conf         a proxy as a child process, and the configuration it is given
 //! backend load wire our own backends and clients, and the messages they exchange
@@ -24,10 +26,14 @@ use crate::peer::Program;
 use crate::report::Report;
 use crate::rounds::Rounds;
 
+mod arrivals;
 mod backend;
 mod busy;
+mod chart;
 mod conf;
 mod cpu;
+mod ideal;
+mod limit;
 mod load;
 mod memory;
 mod peer;
@@ -35,6 +41,7 @@ mod relay;
 mod report;
 mod rounds;
 mod usage;
+mod wait;
 mod wire;
 
 /// Measure Idleway against HAProxy and nginx, side by side on this machine.
@@ -49,7 +56,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All three measures.
+    /// All measures.
     All,
     /// CPU time for each proxied request with a small answer.
     Cpu,
@@ -57,6 +64,14 @@ enum Command {
     Busy,
     /// Memory for each idle client connection.
     Memory,
+    /// Latency at 90 % load, beside a queue that loses no time.
+    Wait,
+    /// Requests at work at once on a one-slot backend behind a timeout, with a chart.
+    Limit {
+        /// A file that the chart is drawn to, beside the one among the results.
+        #[arg(long, value_name = "FILE")]
+        chart: Option<PathBuf>,
+    },
     /// (inside) The bare TCP relay that the cpu measure uses as its floor.
     #[command(hide = true)]
     Relay { listen: SocketAddr, backend: SocketAddr },
@@ -71,10 +86,10 @@ enum Command {
 
 #[derive(Args)]
 struct Options {
-    /// Rounds; in each of them every peer has its turn.
+    /// Rounds; in each of them every peer has its turn (limit needs one only).
     #[arg(long, default_value_t = 5, global = true, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Seconds that one peer is measured for in one round (cpu and busy).
+    /// Seconds that one peer is measured for in one round (cpu and busy; wait: at least 20).
     #[arg(long, default_value_t = 3, global = true, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Idle connections that the memory measure holds open.
@@ -96,17 +111,34 @@ fn main() -> Result<()> {
     match cli.command {
         Command::Relay { listen, backend } => relay::run(listen, backend),
         Command::Follow { program, arguments } => peer::follow(&program, &arguments),
-        Command::All => compare(&cli.options, &[cpu::measure, busy::measure, memory::measure]),
-        Command::Cpu => compare(&cli.options, &[cpu::measure]),
-        Command::Busy => compare(&cli.options, &[busy::measure]),
-        Command::Memory => compare(&cli.options, &[memory::measure]),
+        command => {
+            let report = compare(&cli.options, command.measures())?;
+            if let (Command::Limit { chart: Some(file) }, Some(chart)) = (&command, report.chart()) {
+                std::fs::write(file, chart).with_context(|| format!("drawing {}", file.display()))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+impl Command {
+    fn measures(&self) -> &'static [Measure] {
+        match self {
+            Command::All => &[cpu::measure, busy::measure, wait::measure, memory::measure, limit::measure],
+            Command::Cpu => &[cpu::measure],
+            Command::Busy => &[busy::measure],
+            Command::Memory => &[memory::measure],
+            Command::Wait => &[wait::measure],
+            Command::Limit { .. } => &[limit::measure],
+            Command::Relay { .. } | Command::Follow { .. } => &[],
+        }
     }
 }
 
 /// One measure: runs its rounds and adds its table to the report.
 type Measure = fn(&Rounds, &mut Report) -> Result<()>;
 
-fn compare(options: &Options, measures: &[Measure]) -> Result<()> {
+fn compare(options: &Options, measures: &[Measure]) -> Result<Report> {
     usage::raise_open_files()?;
     let rounds = Rounds {
         programs: find_programs(options)?,
@@ -122,7 +154,7 @@ fn compare(options: &Options, measures: &[Measure]) -> Result<()> {
     }
     let written = report.write(&options.out).context("writing the results")?;
     println!("\nwritten: {}", written.display());
-    Ok(())
+    Ok(report)
 }
 
 /// The peers that are there and wanted; one that is missing is said and left out.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::backend::Backend;
-use crate::conf::{Setting, Slots, THREADS};
+use crate::backend::{Backend, Service};
+use crate::conf::{Setting, Slots, THREADS, TIMEOUT, WAIT};
 use crate::load::IdleConnections;
 use crate::peer::{Kind, Peer};
 use crate::report::{Report, Table};
@@ -37,19 +37,21 @@ pub(crate) fn measure(rounds: &Rounds, report: &mut Report) -> Result<()> {
         .filter(|program| program.kind != Kind::Relay)
         .map(|program| Contender { label: program.kind.name(), program: Some(program), threads: THREADS })
         .collect();
-    let series = rounds.run(&contenders, |contender| sample(rounds, contender))?;
+    let series = rounds.run(&contenders, |_, contender| sample(rounds, contender))?;
     report.add(table(&series, rounds.connections), &series);
     Ok(())
 }
 
 fn sample(rounds: &Rounds, contender: &Contender<'_>) -> Result<Sample> {
     let Some(program) = contender.program else { anyhow::bail!("nothing to measure") };
-    let backend = Backend::start(None)?;
+    let backend = Backend::start(Service::None)?;
     let setting = Setting {
         backends: &[backend.address()],
         threads: contender.threads,
         slots: Slots::Plenty,
         clients: rounds.connections + u32::from(AT_ONCE),
+        timeout: TIMEOUT,
+        wait: WAIT,
     };
     let peer = Peer::start(program, &setting)?;
     let mut warm = IdleConnections::open(peer.address(), AT_ONCE.into())?;

@@ -46,7 +46,7 @@ impl Kind {
 pub(crate) struct Program {
     pub(crate) kind: Kind,
     pub(crate) version: String,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Program {
@@ -103,34 +103,39 @@ pub(crate) struct Peer {
     address: SocketAddr,
     child: Child,
     /// Its configuration and what it says.
-    _folder: TempDir,
+    folder: TempDir,
 }
+
+/// The file that a peer's output goes to.
+const SAID: &str = "said";
 
 impl Peer {
     /// Starts a proxy on a free port and returns when it has answered a request.
     pub(crate) fn start(program: &Program, setting: &Setting<'_>) -> Result<Peer> {
-        let name = program.kind.name();
+        let mut peer = Peer::start_at(free_address()?, program, setting)?;
+        peer.wait_until_ready()
+            .with_context(|| format!("{} did not serve; it said:\n{}", program.kind.name(), peer.said()))?;
+        Ok(peer)
+    }
+
+    /// Starts a proxy, and does not wait until it is there.
+    pub(crate) fn start_at(address: SocketAddr, program: &Program, setting: &Setting<'_>) -> Result<Peer> {
         let folder = tempfile::Builder::new().prefix("idleway-bench-").tempdir()?;
-        // A port that was free a moment ago is the best there is: these programs cannot be told "any, and say which".
-        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let words = program.configure(folder.path(), address, setting)?;
-        let said = folder.path().join("said");
-        let output = File::create(&said)?;
-        let child = Command::new(env::current_exe()?)
-            .arg("follow")
-            .arg(&program.path)
+        let output = File::create(folder.path().join(SAID))?;
+        let child = following(&program.path)?
             .args(words)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .with_context(|| format!("starting {name}"))?;
-        let mut peer = Peer { address, child, _folder: folder };
-        peer.wait_until_ready().with_context(|| {
-            let text = fs::read_to_string(&said).unwrap_or_default();
-            format!("{name} did not serve; it said:\n{text}")
-        })?;
-        Ok(peer)
+            .with_context(|| format!("starting {}", program.kind.name()))?;
+        Ok(Peer { address, child, folder })
+    }
+
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join(SAID)).unwrap_or_default()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -185,6 +190,18 @@ impl Drop for Peer {
             let _ = self.end();
         }
     }
+}
+
+/// A port that was free a moment ago is the best there is: these programs cannot be told "any, and say which".
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+}
+
+/// A command that runs `program` and lets it end with the benchmark; its arguments follow.
+pub(crate) fn following(program: &Path) -> Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("follow").arg(program);
+    Ok(command)
 }
 
 /// Becomes `program`, which then gets a SIGTERM when the benchmark ends, however it ends.

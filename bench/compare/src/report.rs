@@ -17,6 +17,7 @@ pub(crate) struct Report {
     preface: String,
     tables: Vec<Table>,
     samples: Vec<Value>,
+    chart: Option<String>,
 }
 
 impl Report {
@@ -37,7 +38,7 @@ impl Report {
             let _ = writeln!(preface, "{}: {}", program.kind.name(), program.version);
         }
         let _ = write!(preface, "{} rounds of {} s each", rounds.count, rounds.window.as_secs());
-        Ok(Report { began, preface, tables: Vec::new(), samples: Vec::new() })
+        Ok(Report { began, preface, tables: Vec::new(), samples: Vec::new(), chart: None })
     }
 
     pub(crate) fn preface(&self) -> &str {
@@ -51,17 +52,30 @@ impl Report {
         self.tables.push(table);
     }
 
+    /// Adds a chart, as SVG.
+    pub(crate) fn draw(&mut self, chart: String) {
+        self.chart = Some(chart);
+    }
+
+    pub(crate) fn chart(&self) -> Option<&str> {
+        self.chart.as_deref()
+    }
+
     /// The table that was added last.
     pub(crate) fn latest(&self) -> String {
         self.tables.last().map_or_else(String::new, Table::text)
     }
 
-    /// Writes `compare-TIME.json` and `compare-TIME.md` to a folder; returns the latter.
+    /// Writes `compare-TIME.json` and `compare-TIME.md` to a folder, and `compare-TIME.svg` where there is a chart;
+    /// returns the second.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder)?;
         let file = |ending: &str| folder.join(format!("compare-{}.{ending}", self.began));
         let json = json!({ "began": self.began, "about": self.preface, "measures": self.samples });
         fs::write(file("json"), serde_json::to_string_pretty(&json)?)?;
+        if let Some(chart) = &self.chart {
+            fs::write(file("svg"), chart)?;
+        }
         let mut text =
             format!("# Idleway beside HAProxy and nginx\n\n{}\n", self.preface.replace('\n', "  \n"));
         for table in &self.tables {

@@ -35,11 +35,11 @@ impl Rounds {
         self.programs.iter().find(|program| program.kind == kind)
     }
 
-    /// Runs all rounds and returns the samples in the order of the contenders.
+    /// Runs all rounds and returns the samples in the order of the contenders; `sample` gets the round's number too.
     pub(crate) fn run<S>(
         &self,
         contenders: &[Contender<'_>],
-        mut sample: impl FnMut(&Contender<'_>) -> Result<S>,
+        mut sample: impl FnMut(u32, &Contender<'_>) -> Result<S>,
     ) -> Result<Vec<Series<S>>> {
         let mut series: Vec<Series<S>> =
             contenders.iter().map(|one| Series { label: one.label, samples: Vec::new() }).collect();
@@ -48,7 +48,8 @@ impl Rounds {
             for turn in rotation(contenders.len(), round) {
                 let contender = &contenders[turn];
                 eprint!(" {}", contender.label);
-                let seen = sample(contender).with_context(|| format!("measuring {}", contender.label))?;
+                let seen =
+                    sample(round, contender).with_context(|| format!("measuring {}", contender.label))?;
                 series[turn].samples.push(seen);
             }
             eprintln!();

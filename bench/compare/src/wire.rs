@@ -1,6 +1,7 @@
 //! The two messages of the benchmark, and as much HTTP as its clients and backends need to read them.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,35 +29,71 @@ pub(crate) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
 const BUFFER: usize = 4096;
 const FIELDS: usize = 32;
 
-/// Sends the request and reads its answer to the last byte; anything but a 200 is an error.
+/// What a request asks of a backend that works as long as it is asked to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Asked {
+    /// Which request of the measure it is.
+    pub(crate) number: usize,
+    pub(crate) service: Duration,
+}
+
+impl Asked {
+    /// The whole request: `REQUEST` with another target.
+    pub(crate) fn request(self) -> Vec<u8> {
+        let rest = REQUEST.strip_prefix(b"GET /small?item=42").unwrap_or_default();
+        let mut request = format!("GET /asked/{}/{}", self.number, self.service.as_micros()).into_bytes();
+        request.extend_from_slice(rest);
+        request
+    }
+
+    /// What the target asks for, if anything.
+    pub(crate) fn read(target: &str) -> Option<Asked> {
+        let (number, micros) = target.strip_prefix("/asked/")?.split_once('/')?;
+        Some(Asked { number: number.parse().ok()?, service: Duration::from_micros(micros.parse().ok()?) })
+    }
+}
+
+/// Sends the usual request and reads its answer to the last byte; anything but a 200 is an error.
 pub(crate) async fn exchange(stream: &mut TcpStream) -> io::Result<()> {
-    stream.write_all(REQUEST).await?;
+    match ask(stream, REQUEST).await? {
+        200 => Ok(()),
+        status => Err(invalid(&format!("status {status}"))),
+    }
+}
+
+/// Sends a request and says the status of its answer. That is read to its last byte where it is a 200; otherwise the
+/// connection is of no use any more.
+pub(crate) async fn ask(stream: &mut TcpStream, request: &[u8]) -> io::Result<u16> {
+    stream.write_all(request).await?;
     let mut buffer = [0; BUFFER];
     let mut filled = 0;
     loop {
         filled += read_some(stream, &mut buffer[filled..]).await?;
-        if let Some(length) = answer_length(&buffer[..filled])?
-            && filled >= length
-        {
-            return if filled == length { Ok(()) } else { Err(invalid("bytes after the answer")) };
+        match read_answer(&buffer[..filled])? {
+            Some((200, length)) if filled == length => return Ok(200),
+            Some((200, length)) if filled > length => return Err(invalid("bytes after the answer")),
+            Some((200, _)) | None => {}
+            Some((status, _)) => return Ok(status),
         }
     }
 }
 
-/// Reads one request without a body; `false` when the peer closed between two requests.
-pub(crate) async fn read_request(stream: &mut TcpStream) -> io::Result<bool> {
+/// Reads one request without a body, and says its target; none when the peer closed between two requests.
+pub(crate) async fn read_request(stream: &mut TcpStream) -> io::Result<Option<String>> {
     let mut buffer = [0; BUFFER];
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await?;
         if read == 0 {
-            return if filled == 0 { Ok(false) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            return if filled == 0 { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
         }
         filled += read;
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-        let parsed = httparse::Request::new(&mut fields).parse(&buffer[..filled]);
-        match parsed.map_err(|error| invalid(&error.to_string()))? {
-            httparse::Status::Complete(length) if length == filled => return Ok(true),
+        let mut head = httparse::Request::new(&mut fields);
+        match head.parse(&buffer[..filled]).map_err(|error| invalid(&error.to_string()))? {
+            httparse::Status::Complete(length) if length == filled => {
+                return Ok(Some(head.path.unwrap_or_default().to_owned()));
+            }
             httparse::Status::Complete(_) => return Err(invalid("bytes after the request")),
             httparse::Status::Partial => {}
         }
@@ -71,16 +108,17 @@ async fn read_some(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usiz
     }
 }
 
-/// The length of the whole answer, once its head is complete.
-fn answer_length(bytes: &[u8]) -> io::Result<Option<usize>> {
+/// The status of an answer and, of a 200, the length of the whole, once its head is complete.
+fn read_answer(bytes: &[u8]) -> io::Result<Option<(u16, usize)>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     let head_length = match head.parse(bytes).map_err(|error| invalid(&error.to_string()))? {
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial => return Ok(None),
     };
-    if head.code != Some(200) {
-        return Err(invalid(&format!("status {:?}", head.code)));
+    let status = head.code.unwrap_or_default();
+    if status != 200 {
+        return Ok(Some((status, head_length)));
     }
     let body_length = head
         .headers
@@ -89,7 +127,7 @@ fn answer_length(bytes: &[u8]) -> io::Result<Option<usize>> {
         .and_then(|field| std::str::from_utf8(field.value).ok())
         .and_then(|value| value.parse::<usize>().ok())
         .ok_or_else(|| invalid("no Content-Length"))?;
-    Ok(Some(head_length + body_length))
+    Ok(Some((200, head_length + body_length)))
 }
 
 fn invalid(what: &str) -> io::Error {
@@ -102,18 +140,29 @@ mod tests {
 
     #[test]
     fn the_answer_says_its_true_length() {
-        assert_eq!(answer_length(ANSWER).unwrap(), Some(ANSWER.len()));
+        assert_eq!(read_answer(ANSWER).unwrap(), Some((200, ANSWER.len())));
+    }
+
+    #[test]
+    fn what_is_asked_for_can_be_read() {
+        let asked = Asked { number: 7, service: Duration::from_millis(155) };
+        let request = String::from_utf8(asked.request()).unwrap();
+        assert!(request.ends_with("keep-alive\r\n\r\n"), "{request}");
+        let target = request.split(' ').nth(1).unwrap();
+        assert_eq!(Asked::read(target), Some(asked));
+        assert_eq!(Asked::read("/small?item=42"), None);
     }
 
     #[test]
     fn an_answer_is_incomplete_until_its_head_ends() {
         let head = ANSWER.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-        assert_eq!(answer_length(&ANSWER[..head - 1]).unwrap(), None);
-        assert_eq!(answer_length(&ANSWER[..head]).unwrap(), Some(ANSWER.len()));
+        assert_eq!(read_answer(&ANSWER[..head - 1]).unwrap(), None);
+        assert_eq!(read_answer(&ANSWER[..head]).unwrap(), Some((200, ANSWER.len())));
     }
 
     #[test]
-    fn a_refusal_is_an_error() {
-        assert!(answer_length(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").is_err());
+    fn a_refusal_is_no_answer() {
+        let refusal = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(read_answer(refusal).unwrap(), Some((503, refusal.len())));
     }
 }
