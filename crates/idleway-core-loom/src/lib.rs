@@ -16,6 +16,10 @@ mod estimate;
 pub mod grant;
 #[path = "../../idleway-core/src/health.rs"]
 pub mod health;
+#[path = "../../idleway-core/src/keys.rs"]
+mod keys;
+#[path = "../../idleway-core/src/lane.rs"]
+mod lane;
 #[path = "../../idleway-core/src/line.rs"]
 mod line;
 #[path = "../../idleway-core/src/permit.rs"]

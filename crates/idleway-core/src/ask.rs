@@ -46,6 +46,24 @@ pub enum Lane {
     Low,
 }
 
+impl Lane {
+    /// All lanes, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    /// How much later one of the next more urgent lane has to come to be served after one of this lane. So nobody
+    /// starves: who waits for this long stands as if it had come to the next lane.
+    pub const AGEING: Duration = Duration::from_secs(10);
+
+    /// Its place among all lanes.
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::High => 0,
+            Self::Normal => 1,
+            Self::Low => 2,
+        }
+    }
+}
+
 impl Ask {
     /// Asks from core `near`, to wait until `until` at the latest.
     #[must_use]
@@ -106,11 +124,11 @@ pub struct Refusal {
 pub enum Reason {
     /// All slots are taken, and the pool has no queue or the ask would not wait.
     Busy,
+    /// All slots that its key may hold are taken, and the pool has no queue or the ask would not wait.
+    KeyBusy,
     /// All slots are taken and the line is at its bound.
     QueueFull,
-    /// All slots that its key may have at once are taken.
-    KeyBusy,
-    /// A more urgent ask, or one whose key has fewer in the line, took its place in the full line.
+    /// It stood in line, and had to make room for one that was more urgent, or whose key had fewer in line.
     Displaced,
     /// `Ask::until` came before a slot did.
     WaitOver,
@@ -126,9 +144,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Busy => "all slots are busy",
+            Self::KeyBusy => "all slots that this key may have are busy",
             Self::QueueFull => "the queue is full",
-            Self::KeyBusy => "all slots this key may have are busy",
-            Self::Displaced => "another request took the place in the full queue",
+            Self::Displaced => "another took its place in the full queue",
             Self::TooLate => "no slot can be had in time",
             Self::WaitOver => "the wait in the queue is over",
             Self::NoBackendUp => "no backend is up",

@@ -37,6 +37,8 @@ pub struct BackendView {
     pub removed: bool,
     /// Its slots by state.
     pub slots: Counts,
+    /// Those of its resting slots that only a probe can free.
+    pub unproven: u64,
 }
 
 /// One backend inside the dispatcher.
@@ -134,6 +136,7 @@ impl Backend {
             health: self.health.health(),
             removed: self.removed,
             slots: self.counts(),
+            unproven: self.unproven.len().into(),
         }
     }
 }

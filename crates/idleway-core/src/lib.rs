@@ -15,7 +15,8 @@
 //! | `dispatcher/` | the state machine: the verbs of requests, of the control plane, the matching, the invariants |
 //! | `pool`, `permit` | the mutex around it and the `acquire` future; the owned proof of holding a slot |
 //! | `backend`, `health`, `slots` | one backend, its up and down, the entries of slots in use or with a kept connection |
-//! | `pick`, `queue`, `estimate` | which idle slot; the line; how long until one frees |
+//! | `pick`, `estimate` | which idle slot; how long until one frees |
+//! | `queue`, `lane`, `keys` | the line; whose turn it is in one lane of it; what each key has had and holds |
 //! | `counts`, `time`, `effects`, `line` | slots by state; nanoseconds; what to do outside; an intrusive list |
 //! | `sync` | the mutex: std here, loom's in `idleway-core-loom` |
 
@@ -27,6 +28,8 @@ pub mod effects;
 mod estimate;
 pub mod grant;
 pub mod health;
+mod keys;
+mod lane;
 mod line;
 pub mod permit;
 mod pick;

@@ -30,6 +30,12 @@ impl Links {
     }
 }
 
+impl Default for Line {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 /// One line of entries; `of` says which of an entry's links belong to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
@@ -51,6 +57,10 @@ impl Line {
 
     pub(crate) fn first(&self) -> Option<u32> {
         (self.head != NONE).then_some(self.head)
+    }
+
+    pub(crate) fn last(&self) -> Option<u32> {
+        (self.tail != NONE).then_some(self.tail)
     }
 
     pub(crate) fn push_back<T>(&mut self, entries: &mut [T], of: fn(&mut T) -> &mut Links, index: u32) {

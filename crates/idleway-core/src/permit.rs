@@ -15,6 +15,7 @@ use crate::{
 ///
 /// - [`finish`](Self::finish): the backend has ended its work. The slot is free.
 /// - [`rest`](Self::rest): the slot stays taken until a time or a proof.
+/// - [`doubt`](Self::doubt): the slot rests, and is free when this Permit is finished.
 /// - dropped, and never [`started`](Self::started): nothing was sent, so the slot is free at once; its untouched
 ///   connection stays with it.
 /// - **dropped after `started`, without `finish`: nothing proves that the backend is idle. The slot rests until a
@@ -86,6 +87,13 @@ impl<C> Permit<C> {
         self.hold = Hold::Started;
         let now = self.pool.now();
         self.pool.with(|dispatcher| dispatcher.linger(now, self.slot));
+    }
+
+    /// Nobody knows whether the backend still works: the slot rests, but stays this Permit's, to be
+    /// [finished](Self::finish) by whoever learns that the backend is idle. Implies `started`.
+    pub fn doubt(&mut self) {
+        self.hold = Hold::Started;
+        self.pool.run(|dispatcher, now| dispatcher.doubt(now, self.slot));
     }
 
     /// The backend itself has ended its work, or nothing was ever sent: the slot is free, and keeps `kept`.

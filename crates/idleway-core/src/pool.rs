@@ -99,6 +99,11 @@ impl<C> Pool<C> {
         self.lock().dispatcher.backends(from, limit)
     }
 
+    /// See [`Dispatcher::unproven`].
+    pub fn unproven(&self, from: BackendKey) -> Option<BackendKey> {
+        self.lock().dispatcher.unproven(from)
+    }
+
     /// Does what is due; answers when the next thing is (at once, when there was too much for one call).
     pub fn tick(&self) -> Option<Time> {
         let now = self.now();
@@ -177,12 +182,16 @@ impl<C> Future for Acquire<C> {
         let now = pool.now();
         let stage = mem::replace(&mut self.stage, Stage::Done);
         // Arriving and leaving one's waker is one act under one lock.
+        let mut displaced = None;
         let (collected, ticket, spent) = pool.with(|dispatcher| {
             let ticket = match stage {
                 Stage::Asking(ask) => match dispatcher.arrive(now, ask) {
-                    Arrival::Granted(grant) => return (Collected::Granted(grant), None, None),
-                    Arrival::Refused(refusal) => return (Collected::Refused(refusal), None, None),
-                    Arrival::Queued(ticket) => ticket,
+                    (Arrival::Granted(grant), _) => return (Collected::Granted(grant), None, None),
+                    (Arrival::Refused(refusal), _) => return (Collected::Refused(refusal), None, None),
+                    (Arrival::Queued(ticket), wake) => {
+                        displaced = wake;
+                        ticket
+                    }
                 },
                 Stage::Waiting(ticket) => ticket,
                 Stage::Done => return (Collected::Waiting, None, None),
@@ -191,6 +200,9 @@ impl<C> Future for Acquire<C> {
             (collected, Some(ticket), spent)
         });
         drop(spent);
+        if let Some(displaced) = displaced {
+            displaced.wake();
+        }
         match (collected, ticket) {
             (Collected::Granted(grant), _) => Poll::Ready(Ok(Permit::new(pool, grant))),
             (Collected::Refused(refusal), _) => Poll::Ready(Err(refusal)),

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ask::{Ask, Refusal, Ticket},
+    ask::{Ask, Key, Lane, Refusal, Ticket},
     backend::BackendKey,
     grant::{Grant, SlotId},
+    keys::{Charge, EVERYONE, Keys, Rules},
+    lane::{Crowd, Turn, Turns},
     line::{Line, Links, index_of},
+    slots::Slots,
     time::{Core, Time},
 };
 
@@ -15,23 +18,35 @@ use crate::{
 /// A freed slot is offered to each of them in turn, for each may avoid its backend: the bound keeps a release cheap.
 pub(crate) const FRONT_LENGTH: u32 = 64;
 
-/// The bounded line of a pool, in two lanes: in front those that avoid a backend, then all others.
+/// So many more than a newcomer's key a key must have in a full line to lose its newest to it: then the one that
+/// gives is left with more than the one that gets.
+const CROWDED: u32 = 2;
+
+/// The bounded line of a pool: in front those that avoid a backend, then the lanes.
 #[derive(Debug)]
 pub(crate) struct Queue<C, W> {
     entries: Vec<Entry<C, W>>,
     vacant: Vec<u32>,
     front: Line,
-    main: Line,
+    lanes: [Turns; Lane::ALL.len()],
+    pub(crate) keys: Keys,
     /// When the waits end that may end by time.
     ends: BTreeSet<(Time, u32)>,
     length: usize,
+    /// How many ever came.
+    arrivals: u64,
 }
 
 #[derive(Debug)]
 struct Entry<C, W> {
     generation: u32,
     stage: Stage<C, W>,
+    /// Its number among all that ever came.
+    arrival: u64,
+    /// In its flow, or in the front lane.
     links: Links,
+    /// In the line of all that wait in its lane.
+    order: Links,
 }
 
 #[derive(Debug)]
@@ -47,11 +62,22 @@ enum Stage<C, W> {
 /// One that waits.
 #[derive(Debug)]
 pub(crate) struct Waiter<W> {
-    pub(crate) near: Core,
+    pub(crate) asker: Asker,
     pub(crate) avoid: Vec<BackendKey>,
     pub(crate) until: Time,
-    pub(crate) since: Time,
+    lane: Lane,
     wake: Option<W>,
+}
+
+/// Who asks: what a grant needs to know of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    pub(crate) near: Core,
+    pub(crate) key: Key,
+    pub(crate) weight: u32,
+    /// Its key's account; of use while it holds or wants something.
+    pub(crate) account: u32,
+    pub(crate) since: Time,
 }
 
 /// How a ticket stands.
@@ -65,14 +91,16 @@ pub(crate) enum Standing<C> {
 }
 
 impl<C, W> Queue<C, W> {
-    pub(crate) const fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize, rules: Rules) -> Self {
         Self {
             entries: Vec::new(),
             vacant: Vec::new(),
             front: Line::EMPTY,
-            main: Line::EMPTY,
+            lanes: Default::default(),
+            keys: Keys::new(rules),
             ends: BTreeSet::new(),
             length,
+            arrivals: 0,
         }
     }
 
@@ -86,39 +114,61 @@ impl<C, W> Queue<C, W> {
         self.length > 0
     }
 
-    /// Whether one more has room, in the front lane or in the other.
-    pub(crate) const fn has_room(&self, in_front: bool) -> bool {
-        if in_front { self.front.len() < FRONT_LENGTH } else { (self.main.len() as usize) < self.length }
+    /// Whether one more has room, in the front lane or behind it.
+    pub(crate) fn has_room(&self, in_front: bool) -> bool {
+        if in_front { self.front.len() < FRONT_LENGTH } else { (self.behind_front() as usize) < self.length }
     }
 
-    pub(crate) const fn waiting(&self) -> u32 {
-        self.front.len() + self.main.len()
+    pub(crate) fn waiting(&self) -> u32 {
+        self.front.len() + self.behind_front()
     }
 
-    /// Puts one at the end of its lane.
+    /// Whether a key holds all the slots it may hold.
+    pub(crate) fn is_at_bound(&self, key: Key) -> bool {
+        self.keys.find(key).is_some_and(|account| !self.keys.may_take(account))
+    }
+
+    /// One that is about to be granted a slot, or to join.
+    pub(crate) fn asker(&mut self, ask: &Ask, now: Time) -> Asker {
+        let Ask { near, key, weight, .. } = *ask;
+        Asker { near, key, weight, account: self.keys.open(key, weight), since: now }
+    }
+
+    /// Puts one at the end of its flow in its lane, or of the front lane.
     pub(crate) fn join(&mut self, ask: Ask, now: Time) -> Ticket {
         let index = self.vacant.pop().unwrap_or_else(|| {
-            self.entries.push(Entry { generation: 0, stage: Stage::Vacant, links: Links::NONE });
+            let (links, order) = (Links::NONE, Links::NONE);
+            self.entries.push(Entry { generation: 0, stage: Stage::Vacant, arrival: 0, links, order });
             index_of(self.entries.len() - 1)
         });
-        let Ask { near, avoid, until, .. } = ask;
+        let asker = self.asker(&ask, now);
+        let Ask { avoid, until, lane, .. } = ask;
         if until < Time::NEVER {
             self.ends.insert((until, index));
         }
-        let lane = if avoid.is_empty() { &mut self.main } else { &mut self.front };
-        lane.push_back(&mut self.entries, links, index);
+        self.keys.begin_wait(asker.account);
+        let is_retry = !avoid.is_empty();
+        self.arrivals += 1;
         let entry = &mut self.entries[index as usize];
+        entry.arrival = self.arrivals;
         entry.generation = entry.generation.wrapping_add(1);
-        entry.stage = Stage::Waiting(Waiter { near, avoid, until, since: now, wake: None });
-        Ticket { index, generation: entry.generation }
+        let ticket = Ticket { index, generation: entry.generation };
+        entry.stage = Stage::Waiting(Waiter { asker, avoid, until, lane, wake: None });
+        if is_retry {
+            self.front.push_back(&mut self.entries, links, index);
+        } else {
+            self.lanes[lane.index()].arrivals.push_back(&mut self.entries, order, index);
+            self.line_up(index, asker.account, lane);
+        }
+        ticket
     }
 
-    /// The first in line that `may` be served.
+    /// The first in line that `may` be served, among those whose keys may have one more slot.
     pub(crate) fn first(&self, mut may: impl FnMut(&Waiter<W>) -> bool) -> Option<u32> {
-        self.lane(self.front)
-            .find(|(_, waiter)| may(waiter))
+        self.front()
+            .find(|(_, waiter)| self.keys.may_take(waiter.asker.account) && may(waiter))
             .map(|(index, _)| index)
-            .or_else(|| self.main.first())
+            .or_else(|| self.first_behind_front())
     }
 
     /// The first of the front lane.
@@ -126,24 +176,51 @@ impl<C, W> Queue<C, W> {
         self.front.first()
     }
 
-    /// The first of the main lane.
-    pub(crate) fn first_in_main(&self) -> Option<u32> {
-        self.main.first()
+    /// The one behind the front lane whose turn it is: of the first of each lane the one that came first, where a
+    /// less urgent lane counts as so much later.
+    pub(crate) fn first_behind_front(&self) -> Option<u32> {
+        let firsts = self.lanes.iter().zip(0..).filter_map(|(turns, steps)| {
+            let account = turns.next()?;
+            let index = self.keys.account(account).flows[steps as usize].line.first()?;
+            Some((self.waiter(index)?.asker.since + Lane::AGEING * steps, index))
+        });
+        // Among equals the first, which is that of the more urgent lane.
+        firsts.min_by_key(|&(since, _)| since).map(|(_, index)| index)
+    }
+
+    /// Whom a newcomer takes the place of in a full line: the newest of the least urgent lane below its own; else,
+    /// where keys share, the newest of the key that has most in its lane, if that is much more than its own would.
+    pub(crate) fn whom_to_displace(&self, ask: &Ask) -> Option<u32> {
+        let lane = ask.lane.index();
+        if let Some(last) = self.lanes[lane + 1..].iter().rev().find_map(|turns| turns.arrivals.last()) {
+            return Some(last);
+        }
+        let crowd = self.lanes[lane].longest()?;
+        let own =
+            self.keys.find(ask.key).map_or(0, |account| self.keys.account(account).flows[lane].line.len());
+        let line = self.keys.account(crowd.account).flows[lane].line;
+        if crowd.len > own + CROWDED { line.last() } else { None }
     }
 
     /// Those of the front lane, in order.
     pub(crate) fn front(&self) -> impl Iterator<Item = (u32, &Waiter<W>)> {
-        self.lane(self.front)
+        self.walk(self.front, |entry| &entry.links)
     }
 
-    /// Those of the main lane, in order.
-    pub(crate) fn main(&self) -> impl Iterator<Item = (u32, &Waiter<W>)> {
-        self.lane(self.main)
+    /// Those of a lane, in the order they came.
+    pub(crate) fn lane(&self, lane: Lane) -> impl Iterator<Item = (u32, &Waiter<W>)> {
+        self.walk(self.lanes[lane.index()].arrivals, |entry| &entry.order)
     }
 
-    /// The next in the same lane.
+    /// The next in the front lane.
     pub(crate) fn behind(&self, index: u32) -> Option<u32> {
         self.entries[index as usize].links.next()
+    }
+
+    /// The one that came first among those behind the front lane.
+    pub(crate) fn oldest_behind_front(&self) -> Option<u32> {
+        let oldest = self.lanes.iter().filter_map(|turns| turns.arrivals.first());
+        oldest.min_by_key(|&index| self.entries[index as usize].arrival)
     }
 
     /// One that waits, by the index that this queue gave.
@@ -152,6 +229,20 @@ impl<C, W> Queue<C, W> {
             Stage::Waiting(waiter) => Some(waiter),
             _ => None,
         }
+    }
+
+    /// A slot is granted to one that asks, or that waits.
+    pub(crate) fn charge(&mut self, asker: &Asker, now: Time) -> Charge {
+        let charge = self.keys.charge(asker.account, asker.key, now);
+        self.rank_key(asker.account);
+        charge
+    }
+
+    /// A granted slot is free again; answers whether its key has waiters that may be served from now on.
+    pub(crate) fn settle(&mut self, charge: Charge, now: Time) -> bool {
+        let has_hope = self.keys.settle(charge, now);
+        self.rank_key(charge.account());
+        has_hope
     }
 
     /// Ends a wait with a slot; answers what wakes the waiter.
@@ -200,6 +291,21 @@ impl<C, W> Queue<C, W> {
         wake
     }
 
+    /// Holds the keys to other rules. Taken `slots` count from now on.
+    pub(crate) fn set_rules(&mut self, rules: Rules, slots: &mut Slots<C>) {
+        let before = self.keys.rules();
+        if rules.are_keyed() == before.are_keyed() {
+            self.keys.set_rules(rules);
+        } else {
+            self.keys = Keys::new(rules);
+            slots.charges_mut().for_each(|charge| self.keys.count(charge));
+            self.line_up_anew();
+        }
+        if rules != before {
+            self.keys.accounts().for_each(|account| self.rank(account));
+        }
+    }
+
     /// The slots that were granted and not collected so far.
     pub(crate) fn granted(&self) -> impl Iterator<Item = SlotId> {
         self.entries.iter().filter_map(|entry| match &entry.stage {
@@ -218,25 +324,131 @@ impl<C, W> Queue<C, W> {
         self.ends.first().copied()
     }
 
-    /// Takes one that waits out of its lane, into another stage.
+    /// Checks what this file keeps: each flow in the order its requests came and only in its own lane, the order of
+    /// the flows, and the accounts.
+    pub(crate) fn check(&self, slots: &Slots<C>) {
+        self.keys.check(self.waiting(), slots);
+        for (lane, turns) in Lane::ALL.into_iter().zip(&self.lanes) {
+            let (mut all_turns, mut crowds, mut len) = (BTreeSet::new(), BTreeSet::new(), 0);
+            for account in self.keys.accounts() {
+                let flow = self.keys.account(account).flows[lane.index()].line;
+                let arrivals: Vec<u64> = flow
+                    .iter(&self.entries, |entry| &entry.links)
+                    .map(|index| self.entries[index as usize].arrival)
+                    .collect();
+                assert!(arrivals.is_sorted(), "a key's requests are out of order");
+                let of_flow = |(_, waiter): (u32, &Waiter<W>)| {
+                    (waiter.asker.account, waiter.lane, waiter.avoid.is_empty()) == (account, lane, true)
+                };
+                assert!(self.walk(flow, |entry| &entry.links).all(of_flow), "in a line that is not its own");
+                let (turn, crowd) = self.standing(account, lane);
+                all_turns.extend(turn);
+                crowds.extend(crowd);
+                len += flow.len();
+            }
+            turns.check(&all_turns, &crowds);
+            assert_eq!(len, turns.arrivals.len());
+        }
+    }
+
+    /// Takes one that waits out of its line, into another stage.
     fn end_wait(&mut self, index: u32, stage: Stage<C, W>) -> Option<W> {
         match std::mem::replace(&mut self.entries[index as usize].stage, stage) {
             Stage::Waiting(waiter) => {
-                let lane = if waiter.avoid.is_empty() { &mut self.main } else { &mut self.front };
-                lane.remove(&mut self.entries, links, index);
+                let account = waiter.asker.account;
                 self.ends.remove(&(waiter.until, index));
+                if waiter.avoid.is_empty() {
+                    let lane = waiter.lane.index();
+                    self.lanes[lane].arrivals.remove(&mut self.entries, order, index);
+                    let flow = &mut self.keys.account_mut(account).flows[lane];
+                    flow.line.remove(&mut self.entries, links, index);
+                    self.rank(account);
+                } else {
+                    self.front.remove(&mut self.entries, links, index);
+                }
+                self.keys.end_wait(account);
                 waiter.wake
             }
             _ => None,
         }
     }
 
-    fn lane(&self, line: Line) -> impl Iterator<Item = (u32, &Waiter<W>)> + use<'_, C, W> {
-        line.iter(&self.entries, |entry| &entry.links)
-            .filter_map(|index| self.waiter(index).map(|waiter| (index, waiter)))
+    /// Puts one at the end of its flow.
+    fn line_up(&mut self, index: u32, account: u32, lane: Lane) {
+        let flow = &mut self.keys.account_mut(account).flows[lane.index()];
+        flow.line.push_back(&mut self.entries, links, index);
+        self.rank(account);
+    }
+
+    /// Sorts all that wait into the flows of new accounts.
+    fn line_up_anew(&mut self) {
+        let in_front: Vec<u32> = self.front().map(|(index, _)| index).collect();
+        for index in in_front {
+            self.open_anew(index);
+        }
+        for lane in Lane::ALL {
+            self.lanes[lane.index()].clear();
+            let in_lane: Vec<u32> = self.lane(lane).map(|(index, _)| index).collect();
+            for index in in_lane {
+                if let Some(account) = self.open_anew(index) {
+                    self.line_up(index, account, lane);
+                }
+            }
+        }
+    }
+
+    fn open_anew(&mut self, index: u32) -> Option<u32> {
+        let Stage::Waiting(waiter) = &mut self.entries[index as usize].stage else { return None };
+        waiter.asker.account = self.keys.open(waiter.asker.key, waiter.asker.weight);
+        self.keys.begin_wait(waiter.asker.account);
+        Some(waiter.asker.account)
+    }
+
+    /// As `rank`, after a change of the account alone: nothing where keys do not count.
+    fn rank_key(&mut self, account: u32) {
+        if account != EVERYONE {
+            self.rank(account);
+        }
+    }
+
+    /// Sets where the flows of a key stand, after any change of them or of its account.
+    fn rank(&mut self, account: u32) {
+        for lane in Lane::ALL {
+            let (turn, crowd) = self.standing(account, lane);
+            let flow = &mut self.keys.account_mut(account).flows[lane.index()];
+            self.lanes[lane.index()].place(flow, turn, crowd);
+        }
+    }
+
+    /// Where a flow has to stand: it has a turn where its key may have a slot, and is one of a crowd where keys share.
+    fn standing(&self, index: u32, lane: Lane) -> (Option<Turn>, Option<Crowd>) {
+        let (rules, account) = (self.keys.rules(), self.keys.account(index));
+        let line = account.flows[lane.index()].line;
+        let (Some(first), Some(last)) = (line.first(), line.last()) else { return (None, None) };
+        let arrival = |entry: u32| self.entries[entry as usize].arrival;
+        let virtual_time = if rules.fair { account.virtual_time() } else { 0 };
+        let turn = Turn { virtual_time, first: arrival(first), account: index };
+        let crowd = Crowd { len: line.len(), last: arrival(last), account: index };
+        (self.keys.may_take(index).then_some(turn), rules.fair.then_some(crowd))
+    }
+
+    fn walk(
+        &self,
+        line: Line,
+        of: fn(&Entry<C, W>) -> &Links,
+    ) -> impl Iterator<Item = (u32, &Waiter<W>)> + use<'_, C, W> {
+        line.iter(&self.entries, of).filter_map(|index| self.waiter(index).map(|waiter| (index, waiter)))
+    }
+
+    fn behind_front(&self) -> u32 {
+        self.lanes.iter().map(|turns| turns.arrivals.len()).sum()
     }
 }
 
 fn links<C, W>(entry: &mut Entry<C, W>) -> &mut Links {
     &mut entry.links
+}
+
+fn order<C, W>(entry: &mut Entry<C, W>) -> &mut Links {
+    &mut entry.order
 }

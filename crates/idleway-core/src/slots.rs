@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     backend::Backend,
     grant::{Kept, SlotId, Until},
+    keys::Charge,
     line::{Line, Links, index_of},
     time::{Core, Time},
 };
@@ -30,6 +31,9 @@ pub(crate) struct Slot<C> {
     pub(crate) purpose: Purpose,
     /// Since when it has been taken, or parked.
     pub(crate) since: Time,
+    /// What it costs the key in whose name it is taken; none of a probe.
+    pub(crate) charge: Option<Charge>,
+    /// The connection of a parked slot, or of one that rests after work that ended.
     kept: Option<Kept<C>>,
     /// In its backend's line of parked slots of a class, or in that of slots without proof.
     place: Links,
@@ -46,6 +50,8 @@ pub(crate) enum State {
     Busy,
     Lingering,
     Resting(Until),
+    /// Resting as well, but in the hands of the one to whom it was granted: it is free when that one says so.
+    Doubted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +79,25 @@ impl<C> Slots<C> {
         &self.entries[index as usize]
     }
 
-    /// The entry of a slot that is busy or lingering in the life that `id` names.
+    pub(crate) fn slot_mut(&mut self, index: u32) -> &mut Slot<C> {
+        &mut self.entries[index as usize]
+    }
+
+    /// What all slots cost that are taken in the name of a key.
+    pub(crate) fn charges(&self) -> impl Iterator<Item = &Charge> {
+        self.entries.iter().filter_map(|slot| slot.charge.as_ref())
+    }
+
+    /// As `charges`, to be changed.
+    pub(crate) fn charges_mut(&mut self) -> impl Iterator<Item = &mut Charge> {
+        self.entries.iter_mut().filter_map(|slot| slot.charge.as_mut())
+    }
+
+    /// The entry of a slot that is busy, lingering or in doubt in the life that `id` names.
     pub(crate) fn at_work(&self, id: SlotId) -> Option<u32> {
         let slot = self.entries.get(id.index as usize)?;
         let is_same = (slot.backend, slot.generation) == (id.backend, id.generation);
-        (is_same && matches!(slot.state, State::Busy | State::Lingering)).then_some(id.index)
+        (is_same && matches!(slot.state, State::Busy | State::Lingering | State::Doubted)).then_some(id.index)
     }
 
     /// Takes an idle slot of `backend`: one that keeps a connection, near if possible, else a bare one.
@@ -125,6 +145,24 @@ impl<C> Slots<C> {
         self.parked.push_back(&mut self.entries, age, index);
     }
 
+    /// A request was at work on the slot: its key learns from how long it is taken.
+    pub(crate) fn note_work(&mut self, index: u32) {
+        if let Some(charge) = &mut self.slot_mut(index).charge {
+            charge.has_worked = true;
+        }
+    }
+
+    /// Lets a slot whose work has ended rest for a time, with its connection.
+    pub(crate) fn settle(&mut self, backend: &mut Backend, index: u32, end: Time, kept: Option<Kept<C>>) {
+        self.set_state(backend, index, State::Resting(Until::Time(end)));
+        self.slot_mut(index).kept = kept;
+    }
+
+    /// The connection of a slot whose rest is over.
+    pub(crate) fn take_kept(&mut self, index: u32) -> Option<Kept<C>> {
+        self.slot_mut(index).kept.take()
+    }
+
     /// Takes the connection that the slot to be used next keeps; the slot is idle all the same.
     pub(crate) fn strip(&mut self, backend: &mut Backend) -> Option<C> {
         let index = backend.shelf.pick(0)?;
@@ -146,6 +184,7 @@ impl<C> Slots<C> {
             State::Vacant | State::Parked => {}
             State::Busy => backend.busy -= 1,
             State::Lingering => backend.lingering -= 1,
+            State::Doubted => backend.resting -= 1,
             State::Resting(until) => {
                 backend.resting -= 1;
                 match until {
@@ -158,6 +197,7 @@ impl<C> Slots<C> {
             State::Vacant | State::Parked => {}
             State::Busy => backend.busy += 1,
             State::Lingering => backend.lingering += 1,
+            State::Doubted => backend.resting += 1,
             State::Resting(until) => {
                 backend.resting += 1;
                 match until {
@@ -184,7 +224,10 @@ impl<C> Slots<C> {
         assert!(parked.is_sorted_by_key(|&index| self.slot(index).since), "parked out of order");
         let count = |wanted: fn(&Slot<C>) -> bool| self.entries.iter().filter(|slot| wanted(slot)).count();
         assert_eq!(parked.len(), count(|slot| slot.state == State::Parked));
-        assert_eq!(parked.len(), count(|slot| slot.kept.is_some()));
+        assert_eq!(parked.len(), count(|slot| slot.kept.is_some() && !is_timed(slot)));
+        assert_eq!(self.rests.len(), count(is_timed));
+        let is_free = |slot: &Slot<C>| matches!(slot.state, State::Vacant | State::Parked);
+        assert!(self.entries.iter().all(|slot| slot.charge.is_none() || !is_free(slot)), "who pays for it?");
         assert_eq!(self.vacant.len(), count(|slot| slot.state == State::Vacant));
         let rests = (0_u32..).zip(&self.entries).filter_map(|(index, slot)| match slot.state {
             State::Resting(Until::Time(end)) => Some((end, index)),
@@ -210,6 +253,7 @@ impl<C> Slots<C> {
                 state: State::Vacant,
                 purpose: Purpose::Work,
                 since: Time::ZERO,
+                charge: None,
                 kept: None,
                 place: Links::NONE,
                 age: Links::NONE,
@@ -228,6 +272,10 @@ impl<C> Slots<C> {
         }
         kept
     }
+}
+
+fn is_timed<C>(slot: &Slot<C>) -> bool {
+    matches!(slot.state, State::Resting(Until::Time(_)))
 }
 
 fn place<C>(slot: &mut Slot<C>) -> &mut Links {

@@ -46,14 +46,14 @@ fn avoiding(avoid: &[BackendKey]) -> Ask {
 }
 
 fn granted(stage: &mut Stage, ask: Ask) -> Grant<u32> {
-    match stage.arrive(NOW, ask) {
+    match stage.arrive(NOW, ask).0 {
         Arrival::Granted(grant) => grant,
         other => panic!("not granted: {other:?}"),
     }
 }
 
 fn refused(stage: &mut Stage, ask: Ask) -> Refusal {
-    match stage.arrive(NOW, ask) {
+    match stage.arrive(NOW, ask).0 {
         Arrival::Refused(refusal) => refusal,
         other => panic!("not refused: {other:?}"),
     }
@@ -61,7 +61,7 @@ fn refused(stage: &mut Stage, ask: Ask) -> Refusal {
 
 /// One that stands in line and sleeps.
 fn queued(stage: &mut Stage, ask: Ask, name: &'static str) -> Ticket {
-    let Arrival::Queued(ticket) = stage.arrive(NOW, ask) else { panic!("{name} does not wait") };
+    let (Arrival::Queued(ticket), None) = stage.arrive(NOW, ask) else { panic!("{name} does not wait") };
     assert!(matches!(stage.collect(NOW, ticket, || name), (Collected::Waiting, None)));
     ticket
 }

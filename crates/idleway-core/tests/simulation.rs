@@ -224,7 +224,9 @@ impl World {
         ask.avoid.clone_from(&self.clients[name].avoid);
         let is_retry = !ask.avoid.is_empty();
         let others_wait = self.line.iter().any(|(_, name)| !self.woken.contains(name));
-        match self.dispatcher.arrive(self.now, ask) {
+        let (arrival, displaced) = self.dispatcher.arrive(self.now, ask);
+        self.woken.extend(displaced);
+        match arrival {
             Arrival::Granted(grant) => {
                 assert!(is_retry || !others_wait, "a newcomer overtakes {:?}", self.line);
                 self.work(name, grant);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Dispatcher;
 use crate::{
+    ask::Lane,
     backend::Backend,
     counts::Counts,
     grant::Until,
@@ -74,12 +75,15 @@ impl<C, W> Dispatcher<C, W> {
             let parked = of(|state| matches!(state, State::Parked));
             assert_eq!(of(|state| matches!(state, State::Busy)), backend.busy, "{backend:?}");
             assert_eq!(of(|state| matches!(state, State::Lingering)), backend.lingering, "{backend:?}");
-            assert_eq!(of(|state| matches!(state, State::Resting(_))), backend.resting, "{backend:?}");
+            let resting = of(|state| matches!(state, State::Resting(_) | State::Doubted));
+            assert_eq!(resting, backend.resting, "{backend:?}");
             assert_eq!(
                 of(|state| *state == State::Resting(Until::Proof)),
                 backend.unproven.len(),
                 "{backend:?}"
             );
+            let is_listed = self.unproven.contains(&backend.key);
+            assert!(backend.is_over() || is_listed != backend.unproven.is_empty(), "{backend:?}");
             assert_eq!(parked, backend.shelf.len(), "{backend:?}");
             assert!(parked <= backend.idle(), "more connections than slots: {backend:?}");
         }
@@ -89,19 +93,20 @@ impl<C, W> Dispatcher<C, W> {
         }
     }
 
-    /// First come, first served inside each lane; each lane holds its own; every wait that ends by time has a timer.
+    /// First come, first served in the front lane and inside each flow; each lane holds its own; every wait that ends
+    /// by time has a timer; the accounts of the keys add up.
     fn check_lanes(&self) {
         let front: Vec<_> = self.queue.front().collect();
-        let main: Vec<_> = self.queue.main().collect();
-        assert_eq!(front.len() + main.len(), self.queue.waiting() as usize);
+        let behind: Vec<_> = Lane::ALL.into_iter().flat_map(|lane| self.queue.lane(lane)).collect();
+        assert_eq!(front.len() + behind.len(), self.queue.waiting() as usize);
         assert!(front.len() <= FRONT_LENGTH as usize);
         assert!(front.iter().all(|(_, waiter)| !waiter.avoid.is_empty()));
-        assert!(main.iter().all(|(_, waiter)| waiter.avoid.is_empty()));
-        assert!(front.is_sorted_by_key(|(_, waiter)| waiter.since), "the front lane is out of order");
-        assert!(main.is_sorted_by_key(|(_, waiter)| waiter.since), "the main lane is out of order");
-        let waits = front.iter().chain(&main).map(|(index, waiter)| (waiter.until, *index));
+        assert!(behind.iter().all(|(_, waiter)| waiter.avoid.is_empty()));
+        assert!(front.is_sorted_by_key(|(_, waiter)| waiter.asker.since), "the front lane is out of order");
+        let waits = front.iter().chain(&behind).map(|(index, waiter)| (waiter.until, *index));
         let ends: BTreeSet<_> = waits.filter(|&(until, _)| until < Time::NEVER).collect();
         assert!(self.queue.ends().eq(ends), "a wait without its timer, or a timer without its wait");
+        self.queue.check(&self.slots);
     }
 
     /// Never an idle slot beside a waiter that may use it.
@@ -110,10 +115,12 @@ impl<C, W> Dispatcher<C, W> {
             self.backends.iter().filter(|backend| backend.admits() && backend.idle() > 0).collect();
         let may_use = |waiter: &Waiter<W>, backend: &Backend| {
             let is_other_up = |other: &Backend| other.is_up() && !waiter.avoid.contains(&other.key);
-            !waiter.avoid.contains(&backend.key) || !self.backends.iter().any(is_other_up)
+            let is_avoided = waiter.avoid.contains(&backend.key) && self.backends.iter().any(is_other_up);
+            !is_avoided && self.queue.keys.may_take(waiter.asker.account)
         };
         if !idle.is_empty() {
-            for (_, waiter) in self.queue.front().chain(self.queue.main().take(1)) {
+            let behind = Lane::ALL.into_iter().flat_map(|lane| self.queue.lane(lane));
+            for (_, waiter) in self.queue.front().chain(behind) {
                 let unused = idle.iter().find(|backend| may_use(waiter, backend));
                 assert!(unused.is_none(), "idle beside a waiter that may use it: {unused:?}");
             }

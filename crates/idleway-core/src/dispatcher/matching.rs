@@ -6,6 +6,7 @@ use crate::{
     effects::Effects,
     grant::{Grant, Kept},
     health::Hysteresis,
+    queue::Asker,
     slots::Purpose,
     time::{Core, Time},
 };
@@ -39,13 +40,14 @@ impl<C, W> Dispatcher<C, W> {
         self.totals.up > inside as u64
     }
 
-    /// Takes an idle slot of the backend `at` for one that has asked since `since`.
-    pub(super) fn grant_idle(&mut self, at: u32, near: Core, since: Time, now: Time) -> Grant<C> {
+    /// Takes an idle slot of the backend `at` for one that asks.
+    pub(super) fn grant_idle(&mut self, at: u32, asker: &Asker, now: Time) -> Grant<C> {
         let backend = &mut self.backends[at as usize];
         debug_assert!(backend.idle() > 0, "the limit holds: {backend:?}");
         let purpose = purpose(&mut backend.health);
-        let (slot, kept) = self.slots.take((at, backend), purpose, near, now);
-        let grant = Grant { slot, backend: backend.key, kept, waited: now.since(since) };
+        let (slot, kept) = self.slots.take((at, backend), purpose, asker.near, now);
+        self.slots.slot_mut(slot.index).charge = Some(self.queue.charge(asker, now));
+        let grant = Grant { slot, backend: backend.key, kept, waited: now.since(asker.since) };
         self.turn = at + 1;
         self.refresh(at);
         grant
@@ -54,14 +56,18 @@ impl<C, W> Dispatcher<C, W> {
     /// A taken slot has ended its life: it is given to the first waiter that may use it, or is idle and keeps the
     /// connection, or, where fewer are ordered than are taken, is gone.
     pub(super) fn free(&mut self, now: Time, index: u32, kept: Option<Kept<C>>, effects: &mut Effects<C, W>) {
+        // First the account, then whose turn it is.
+        let charge = self.slots.slot_mut(index).charge.take();
+        let has_hope = charge.is_some_and(|charge| self.queue.settle(charge, now));
         let at = self.slots.slot(index).backend;
         let is_surplus = self.backends[at as usize].taken() > self.backends[at as usize].limit;
         let waiter = if is_surplus { None } else { self.first_waiter(at) };
         let backend = &mut self.backends[at as usize];
-        if let Some((waiter, since)) = waiter {
+        if let Some((waiter, asker)) = waiter {
             let purpose = purpose(&mut backend.health);
             let slot = self.slots.take_over(backend, index, purpose, now);
-            let grant = Grant { slot, backend: backend.key, kept, waited: now.since(since) };
+            self.slots.slot_mut(index).charge = Some(self.queue.charge(&asker, now));
+            let grant = Grant { slot, backend: backend.key, kept, waited: now.since(asker.since) };
             effects.wakes.extend(self.queue.grant(waiter, grant));
         } else if is_surplus || self.keep_idle.is_zero() {
             self.slots.give_back(backend, index, None, now);
@@ -71,6 +77,10 @@ impl<C, W> Dispatcher<C, W> {
         }
         self.refresh(at);
         self.forget_if_over(at);
+        if has_hope {
+            // Its bound withheld also slots that are idle elsewhere.
+            self.serve_line(now, effects);
+        }
     }
 
     /// Grants idle slots to waiters after a change that may have made several slots, or several waiters, eligible.
@@ -80,7 +90,7 @@ impl<C, W> Dispatcher<C, W> {
             next = self.queue.behind(index);
             self.serve(index, now, effects);
         }
-        while let Some(index) = self.queue.first_in_main() {
+        while let Some(index) = self.queue.first_behind_front() {
             if !self.serve(index, now, effects) {
                 break;
             }
@@ -96,6 +106,9 @@ impl<C, W> Dispatcher<C, W> {
             self.totals += counts;
         }
         self.tournament.set(at, backend.share(), backend.shelf.mask());
+        if !backend.unproven.is_empty() || !self.unproven.is_empty() {
+            self.list_unproven(at);
+        }
     }
 
     /// Changes a backend's health, and with it the ends of pauses; answers what `change` answers.
@@ -119,24 +132,27 @@ impl<C, W> Dispatcher<C, W> {
         let Some(waiter) = self.queue.waiter(index) else {
             return false;
         };
-        let (near, since, avoid) = (waiter.near, waiter.since, waiter.avoid.clone());
-        let Some(at) = self.pick(near, &avoid) else {
+        let (asker, avoid) = (waiter.asker, waiter.avoid.clone());
+        if !self.queue.keys.may_take(asker.account) {
+            return false;
+        }
+        let Some(at) = self.pick(asker.near, &avoid) else {
             return false;
         };
-        let grant = self.grant_idle(at, near, since, now);
+        let grant = self.grant_idle(at, &asker, now);
         effects.wakes.extend(self.queue.grant(index, grant));
         true
     }
 
-    /// The first waiter that may use an idle slot of the backend `at`, and since when it waits.
-    fn first_waiter(&self, at: u32) -> Option<(u32, Time)> {
+    /// The first waiter that may use an idle slot of the backend `at`.
+    fn first_waiter(&self, at: u32) -> Option<(u32, Asker)> {
         let backend = &self.backends[at as usize];
         if !backend.admits() {
             return None;
         }
         let first =
             self.queue.first(|waiter| !waiter.avoid.contains(&backend.key) || !self.binds(&waiter.avoid));
-        first.and_then(|index| self.queue.waiter(index).map(|waiter| (index, waiter.since)))
+        first.and_then(|index| self.queue.waiter(index).map(|waiter| (index, waiter.asker)))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
     effects::Effects,
     estimate::{self, Estimate},
     grant::{Kept, Outcome, SlotId, Until},
+    keys::Rules,
     pick::Tournament,
     queue::{Queue, Standing},
     slots::{Purpose, Slots, State},
@@ -52,12 +53,15 @@ pub struct Dispatcher<C, W> {
     /// Where the next search begins, so that equals serve in turn.
     turn: u32,
     queue: Queue<C, W>,
+    /// The backends with slots that rest until a proof.
+    unproven: BTreeSet<BackendKey>,
     /// When the pauses of backends end.
     pauses: BTreeSet<(Time, u32)>,
     /// The sum over all backends.
     totals: Counts,
     estimate: Estimate,
     keep_idle: Duration,
+    settle: Duration,
     policy: HealthPolicy,
     is_closing: bool,
     #[cfg(debug_assertions)]
@@ -77,11 +81,13 @@ impl<C, W> Dispatcher<C, W> {
             by_key: BTreeMap::new(),
             tournament: Tournament::new(),
             turn: 0,
-            queue: Queue::new(spec.queue_length),
+            queue: Queue::new(spec.queue_length, Rules::of(&spec)),
+            unproven: BTreeSet::new(),
             pauses: BTreeSet::new(),
             totals: Counts::default(),
             estimate: Estimate::default(),
             keep_idle: spec.keep_idle,
+            settle: spec.settle,
             policy: spec.health,
             is_closing: false,
             #[cfg(debug_assertions)]
@@ -97,27 +103,38 @@ impl<C, W> Dispatcher<C, W> {
     ///
     /// An ask that avoids a backend is a request already admitted: it is not refused for [`Reason::Draining`], and
     /// it waits in a lane of its own before all others (64 places; none where the pool has no queue).
-    pub fn arrive(&mut self, now: Time, ask: Ask) -> Arrival<C> {
+    ///
+    /// The second part of the answer wakes one that had to make room in a full line, for [`Reason::Displaced`]: to
+    /// be woken outside any lock. There is one only beside [`Arrival::Queued`].
+    #[must_use = "one that made room hangs until it is woken"]
+    pub fn arrive(&mut self, now: Time, ask: Ask) -> (Arrival<C>, Option<W>) {
         let now = self.advance(now);
         let is_retry = !ask.avoid.is_empty();
+        let is_at_bound = self.queue.is_at_bound(ask.key);
+        let mut displaced = None;
         let arrival = if self.is_closing && !is_retry {
             Arrival::Refused(self.refusal(Reason::Draining))
-        } else if let Some(at) = self.pick(ask.near, &ask.avoid) {
-            Arrival::Granted(self.grant_idle(at, ask.near, now, now))
+        } else if let Some(at) = if is_at_bound { None } else { self.pick(ask.near, &ask.avoid) } {
+            let asker = self.queue.asker(&ask, now);
+            Arrival::Granted(self.grant_idle(at, &asker, now))
         } else {
             let would_wait = self.queue.is_open() && ask.until > now;
             if self.totals.up == 0 && (self.totals.on_trial == 0 || !would_wait) {
                 Arrival::Refused(self.refusal(Reason::NoBackendUp))
             } else if !would_wait {
-                Arrival::Refused(self.refusal(Reason::Busy))
-            } else if !self.queue.has_room(is_retry) {
-                Arrival::Refused(self.refusal(Reason::QueueFull))
-            } else {
+                Arrival::Refused(self.refusal(if is_at_bound { Reason::KeyBusy } else { Reason::Busy }))
+            } else if self.queue.has_room(is_retry) {
                 Arrival::Queued(self.queue.join(ask, now))
+            } else if let Some(index) = if is_retry { None } else { self.queue.whom_to_displace(&ask) } {
+                let refusal = self.refusal(Reason::Displaced);
+                displaced = self.queue.refuse(index, refusal);
+                Arrival::Queued(self.queue.join(ask, now))
+            } else {
+                Arrival::Refused(self.refusal(Reason::QueueFull))
             }
         };
         self.check();
-        arrival
+        (arrival, displaced)
     }
 
     /// A waiter looks after its ticket. While it waits, `wake` gives what wakes it.
@@ -169,17 +186,30 @@ impl<C, W> Dispatcher<C, W> {
         self.advance(now);
         if let Some(index) = self.at_work(slot) {
             self.slots.set_state(&mut self.backends[slot.backend as usize], index, State::Lingering);
+            self.slots.note_work(index);
             self.refresh(slot.backend);
         }
         self.check();
+    }
+
+    /// Nobody knows whether the backend still works: busy or lingering → resting. As after [`Self::rest`], but the
+    /// slot stays in the hands of the one that holds it: its id goes on to count, no probe is offered it, and
+    /// `release` frees it.
+    pub fn doubt(&mut self, now: Time, slot: SlotId) -> Effects<C, W> {
+        let now = self.advance(now);
+        let mut effects = Effects::none();
+        self.put_to_rest(now, slot, State::Doubted, &mut effects);
+        self.check();
+        effects
     }
 
     /// The backend itself has ended its work, or nothing was ever sent: the slot goes to the first waiter that may
     /// use it, else it is idle and keeps the connection.
     ///
     /// The outcome teaches health. A slot that was taken to prove something is free after a success only; otherwise
-    /// it rests as before. A second release of the same grant does nothing (and is a fault: it fails in debug
-    /// builds).
+    /// it rests as before. Where the pool has a `settle` time, a slot on which a request was at work (it succeeds
+    /// now, or it lingered or was in doubt) rests for that long first, with its connection. A second release of the
+    /// same grant does nothing (and is a fault: it fails in debug builds).
     pub fn release(
         &mut self,
         now: Time,
@@ -198,18 +228,7 @@ impl<C, W> Dispatcher<C, W> {
     pub fn rest(&mut self, now: Time, slot: SlotId, until: Until) -> Effects<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
-        if let Some(index) = self.at_work(slot) {
-            let is_trial = self.slots.slot(index).purpose == Purpose::Trial;
-            let backend = &mut self.backends[slot.backend as usize];
-            self.slots.set_state(backend, index, State::Resting(until));
-            if is_trial {
-                backend.health.trial_over();
-            }
-            self.refresh(slot.backend);
-            if is_trial {
-                self.serve_line(now, &mut effects);
-            }
-        }
+        self.put_to_rest(now, slot, State::Resting(until), &mut effects);
         self.check();
         effects
     }
@@ -280,9 +299,12 @@ impl<C, W> Dispatcher<C, W> {
         };
         let entry = self.slots.slot(index);
         let purpose = entry.purpose;
-        let has_worked = outcome == Outcome::Success || entry.state == State::Lingering;
-        if has_worked && matches!(purpose, Purpose::Work | Purpose::Trial) {
+        let has_worked =
+            outcome == Outcome::Success || matches!(entry.state, State::Lingering | State::Doubted);
+        let is_request = matches!(purpose, Purpose::Work | Purpose::Trial);
+        if has_worked && is_request {
             self.estimate.learn(now.since(entry.since));
+            self.slots.note_work(index);
         }
         let turned =
             self.change_health(slot.backend, |health| health.judge(now, outcome, purpose == Purpose::Trial));
@@ -291,10 +313,32 @@ impl<C, W> Dispatcher<C, W> {
             self.slots.set_state(backend, index, State::Resting(Until::Proof));
             self.refresh(slot.backend);
             effects.closed.extend(kept.map(|kept| kept.connection));
+        } else if has_worked && is_request && !self.settle.is_zero() {
+            let backend = &mut self.backends[slot.backend as usize];
+            self.slots.settle(backend, index, now + self.settle, kept);
+            self.refresh(slot.backend);
         } else {
             self.free(now, index, kept, effects);
         }
         if turned {
+            self.serve_line(now, effects);
+        }
+    }
+
+    fn put_to_rest(&mut self, now: Time, slot: SlotId, state: State, effects: &mut Effects<C, W>) {
+        let Some(index) = self.at_work(slot) else { return };
+        let backend = &mut self.backends[slot.backend as usize];
+        self.slots.set_state(backend, index, state);
+        self.slots.note_work(index);
+        let entry = self.slots.slot_mut(index);
+        let is_trial = entry.purpose == Purpose::Trial;
+        if is_trial {
+            // Another may be the trial, whatever comes of this one.
+            entry.purpose = Purpose::Work;
+            backend.health.trial_over();
+        }
+        self.refresh(slot.backend);
+        if is_trial {
             self.serve_line(now, effects);
         }
     }
@@ -310,7 +354,10 @@ impl<C, W> Dispatcher<C, W> {
 
     fn meet(&mut self, due: Due, now: Time, effects: &mut Effects<C, W>) {
         match due {
-            Due::RestOver(index) => self.free(now, index, None, effects),
+            Due::RestOver(index) => {
+                let kept = self.slots.take_kept(index);
+                self.free(now, index, kept, effects);
+            }
             Due::PauseOver(at) => {
                 self.change_health(at, |health| {
                     health.end_pause();

@@ -9,6 +9,7 @@ use crate::{
     effects::Effects,
     grant::Grant,
     health::Health,
+    keys::Rules,
     line::index_of,
     slots::Purpose,
     spec::{BackendSpec, PoolSpec},
@@ -24,9 +25,12 @@ impl<C, W> Dispatcher<C, W> {
     pub fn reconfigure(&mut self, now: Time, spec: PoolSpec) -> Effects<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
-        let PoolSpec { backends, queue_length, keep_idle, health, .. } = spec;
+        let rules = Rules::of(&spec);
+        let PoolSpec { backends, queue_length, keep_idle, health, settle, .. } = spec;
         self.queue.set_length(queue_length);
+        self.queue.set_rules(rules, &mut self.slots);
         self.keep_idle = keep_idle;
+        self.settle = settle;
         self.policy = health;
         let mut ordered: BTreeMap<_, _> = backends.into_iter().map(|spec| (spec.key, spec.slots)).collect();
         let known: Vec<u32> = self.by_key.values().copied().collect();
@@ -82,7 +86,7 @@ impl<C, W> Dispatcher<C, W> {
         self.is_closing = true;
         let refusal = self.refusal(Reason::Draining);
         let mut effects = Effects::none();
-        while let Some(index) = self.queue.first_in_front().or_else(|| self.queue.first_in_main()) {
+        while let Some(index) = self.queue.first_in_front().or_else(|| self.queue.oldest_behind_front()) {
             effects.wakes.extend(self.queue.refuse(index, refusal));
         }
         self.check();
@@ -118,6 +122,22 @@ impl<C, W> Dispatcher<C, W> {
     #[must_use]
     pub fn backends(&self, from: BackendKey, limit: usize) -> Vec<BackendView> {
         self.by_key.range(from..).take(limit).map(|(_, &at)| self.backends[at as usize].view()).collect()
+    }
+
+    /// The first backend, from the key `from` on, with a slot that rests until a proof: one to be probed.
+    #[must_use]
+    pub fn unproven(&self, from: BackendKey) -> Option<BackendKey> {
+        self.unproven.range(from..).next().copied()
+    }
+
+    /// Keeps the list of the backends with slots that rest until a proof.
+    pub(super) fn list_unproven(&mut self, at: u32) {
+        let backend = &self.backends[at as usize];
+        if backend.unproven.is_empty() {
+            self.unproven.remove(&backend.key);
+        } else {
+            self.unproven.insert(backend.key);
+        }
     }
 
     /// Forgets a backend that was removed and is quiet.

@@ -242,7 +242,7 @@ impl Test {
 
     fn arrive(&mut self, ask: &Ask, looks: bool) {
         let (now, name) = (self.naive.now, self.name());
-        let (answer, choice) = match self.real.dispatcher.arrive(now, ask.clone()) {
+        let (answer, choice) = match self.real.dispatcher.arrive(now, ask.clone()).0 {
             Arrival::Granted(grant) => (Expected::Granted, Some(self.real.hold(name, grant))),
             Arrival::Refused(refusal) => {
                 assert!((1..=60).contains(&refusal.retry_after.as_secs()));

@@ -1,0 +1,317 @@
+//! The accounts of the keys: what each has had of the slots' time, and what it holds now.
+//!
+//! Start-time fair queueing, in slot-seconds. A key's *virtual time* is the slot time it has had, divided by its
+//! weight. At a grant it is charged what its requests take on the average; when the slot is free again the charge is
+//! settled against what it really took. The key with the least virtual time is next.
+//!
+//! A key that has no one in line starts not before the pool's virtual time: it cannot save up what it did not use.
+//! That time is the *settled* part of the virtual time of whoever was granted a slot: charges may be wrong by far
+//! and are taken back, and one who started at a wrong charge would wait for it to become true.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ask::{Key, Lane},
+    lane::Flow,
+    line::{Line, Links, index_of},
+    slots::Slots,
+    spec::PoolSpec,
+    time::Time,
+};
+
+/// The account of all where keys do not count.
+pub(crate) const EVERYONE: u32 = 0;
+
+/// So many keys that hold and want nothing are remembered, the ones used last.
+const REMEMBERED: u32 = 1_024;
+
+/// What a slot is charged until anything was served, in nanoseconds: whatever it is, the keys take turns by it.
+const UNLEARNED: u64 = 1_000_000;
+
+/// Each service time moves a mean by one part in so many.
+const INERTIA: u64 = 8;
+
+/// What the keys of a pool are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// Whether they share the slots' time.
+    pub(crate) fair: bool,
+    /// The most slots one may hold; 0 counts as 1.
+    pub(crate) slots_per_key: Option<u32>,
+}
+
+impl Rules {
+    pub(crate) const fn of(spec: &PoolSpec) -> Self {
+        Self { fair: spec.fair, slots_per_key: spec.slots_per_key }
+    }
+
+    /// Whether it matters in whose name a request asks.
+    pub(crate) const fn are_keyed(self) -> bool {
+        self.fair || self.slots_per_key.is_some()
+    }
+}
+
+/// The accounts of all keys that hold or want something, and of some that did.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    rules: Rules,
+    accounts: Vec<Account>,
+    vacant: Vec<u32>,
+    by_key: BTreeMap<Key, u32>,
+    /// Those that hold and want nothing, the one idle for longest in front.
+    idle: Line,
+    /// The pool's virtual time.
+    level: u64,
+    mean: Mean,
+}
+
+/// What one key has had, holds and wants.
+#[derive(Debug)]
+pub(crate) struct Account {
+    key: Key,
+    weight: u32,
+    /// Nanoseconds of slots it was charged, by its weight.
+    virtual_time: u64,
+    /// The part of it that is not settled.
+    unsettled: u64,
+    mean: Mean,
+    /// The slots it holds, in whatever state.
+    slots: u32,
+    /// Its requests in line, those of the front lane too.
+    waiting: u32,
+    /// Its line in each lane.
+    pub(crate) flows: [Flow; Lane::ALL.len()],
+    /// Among the idle ones.
+    links: Links,
+}
+
+/// What a taken slot costs its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Charge {
+    key: Key,
+    account: u32,
+    weight: u32,
+    /// What the virtual time was charged.
+    amount: u64,
+    since: Time,
+    /// Whether a request was at work: then the mean learns from it.
+    pub(crate) has_worked: bool,
+}
+
+impl Keys {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let accounts = vec![Account::new(Key::default(), 0)];
+        let (vacant, by_key) = (Vec::new(), BTreeMap::new());
+        Self { rules, accounts, vacant, by_key, idle: Line::EMPTY, level: 0, mean: Mean::default() }
+    }
+
+    pub(crate) const fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    pub(crate) const fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    pub(crate) fn account(&self, account: u32) -> &Account {
+        &self.accounts[account as usize]
+    }
+
+    pub(crate) fn account_mut(&mut self, account: u32) -> &mut Account {
+        &mut self.accounts[account as usize]
+    }
+
+    /// The accounts of keys, and that of everyone.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = u32> + use<> {
+        0..index_of(self.accounts.len())
+    }
+
+    /// The account of a key, where it has one.
+    pub(crate) fn find(&self, key: Key) -> Option<u32> {
+        if self.rules.are_keyed() { self.by_key.get(&key).copied() } else { Some(EVERYONE) }
+    }
+
+    /// The account of a key that is about to hold or want something; its weight is this from now on.
+    pub(crate) fn open(&mut self, key: Key, weight: u32) -> u32 {
+        if !self.rules.are_keyed() {
+            return EVERYONE;
+        }
+        let index = match self.by_key.get(&key) {
+            Some(&index) => {
+                if self.account(index).is_idle() {
+                    self.idle.remove(&mut self.accounts, links, index);
+                }
+                index
+            }
+            None => self.add(key),
+        };
+        let level = self.level;
+        let account = self.account_mut(index);
+        account.weight = weight.max(1);
+        if account.waiting == 0 {
+            account.virtual_time = account.virtual_time.max(level);
+        }
+        index
+    }
+
+    /// Whether a key may hold one more slot.
+    pub(crate) fn may_take(&self, account: u32) -> bool {
+        let bound = self.rules.slots_per_key.map_or(u32::MAX, |most| most.max(1));
+        account == EVERYONE || self.account(account).slots < bound
+    }
+
+    /// A slot is granted in the name of a key: it is charged what it will probably take.
+    pub(crate) fn charge(&mut self, account: u32, key: Key, now: Time) -> Charge {
+        let mut charge = Charge { key, account, weight: 1, amount: 0, since: now, has_worked: false };
+        if account != EVERYONE {
+            let mean = self.mean.or(UNLEARNED);
+            let account = &mut self.accounts[account as usize];
+            self.level = self.level.max(account.virtual_time.saturating_sub(account.unsettled));
+            charge.weight = account.weight;
+            charge.amount = account.mean.or(mean) / u64::from(account.weight);
+            account.slots += 1;
+            account.virtual_time = account.virtual_time.saturating_add(charge.amount);
+            account.unsettled = account.unsettled.saturating_add(charge.amount);
+        }
+        charge
+    }
+
+    /// The slot is free again: its key has had what it really took. Answers whether that lets requests of this key
+    /// that wait have a slot which its bound withheld from them.
+    pub(crate) fn settle(&mut self, charge: Charge, now: Time) -> bool {
+        let index = charge.account;
+        if index == EVERYONE {
+            return false;
+        }
+        let could_take = self.may_take(index);
+        let taken = u64::try_from(now.since(charge.since).as_nanos()).unwrap_or(u64::MAX);
+        let account = &mut self.accounts[index as usize];
+        account.slots -= 1;
+        account.unsettled = account.unsettled.saturating_sub(charge.amount);
+        let before = account.virtual_time.saturating_sub(charge.amount);
+        account.virtual_time = before.saturating_add(taken / u64::from(charge.weight));
+        if charge.has_worked {
+            account.mean.learn(taken);
+            self.mean.learn(taken);
+        }
+        self.rest_if_idle(index);
+        !could_take && self.account(index).waiting > 0
+    }
+
+    /// Counts a slot that was granted before the keys were counted: nothing was charged, all is settled.
+    pub(crate) fn count(&mut self, charge: &mut Charge) {
+        charge.account = self.open(charge.key, charge.weight);
+        charge.amount = 0;
+        if charge.account != EVERYONE {
+            self.account_mut(charge.account).slots += 1;
+        }
+    }
+
+    /// A request of the account stands in line from now on.
+    pub(crate) fn begin_wait(&mut self, account: u32) {
+        self.account_mut(account).waiting += 1;
+    }
+
+    /// It left the line.
+    pub(crate) fn end_wait(&mut self, account: u32) {
+        self.account_mut(account).waiting -= 1;
+        self.rest_if_idle(account);
+    }
+
+    /// Checks what this file keeps: each key once, the idle ones in their line and bounded, the sums of the slots
+    /// (of those `taken`) and of those who wait.
+    pub(crate) fn check<C>(&self, waiting: u32, taken: &Slots<C>) {
+        let mut slots = vec![0; self.accounts.len()];
+        taken.charges().for_each(|charge| slots[charge.account as usize] += 1);
+        slots[EVERYONE as usize] = 0;
+        for (account, slots) in self.accounts.iter().zip(slots) {
+            assert_eq!(account.slots, slots, "{account:?}");
+            assert!(slots > 0 || account.unsettled == 0, "{account:?}");
+            assert!(account.unsettled <= account.virtual_time, "{account:?}");
+        }
+        assert_eq!(self.accounts.iter().map(|account| account.waiting).sum::<u32>(), waiting);
+        assert!(self.rules.are_keyed() || self.by_key.is_empty());
+        assert!(self.by_key.iter().all(|(key, &index)| self.account(index).key == *key));
+        assert_eq!(self.by_key.len() + self.vacant.len() + 1, self.accounts.len());
+        let idle: Vec<u32> = self.idle.iter(&self.accounts, |account| &account.links).collect();
+        assert!(idle.len() <= REMEMBERED as usize);
+        assert!(idle.iter().all(|&index| self.account(index).is_idle()));
+        assert_eq!(idle.len(), self.by_key.values().filter(|&&index| self.account(index).is_idle()).count());
+    }
+
+    fn add(&mut self, key: Key) -> u32 {
+        let account = Account::new(key, self.level);
+        let index = if let Some(index) = self.vacant.pop() {
+            self.accounts[index as usize] = account;
+            index
+        } else {
+            self.accounts.push(account);
+            index_of(self.accounts.len() - 1)
+        };
+        self.by_key.insert(key, index);
+        index
+    }
+
+    /// A key that holds and wants nothing is remembered for a while.
+    fn rest_if_idle(&mut self, index: u32) {
+        if index == EVERYONE || !self.account(index).is_idle() {
+            return;
+        }
+        self.idle.push_back(&mut self.accounts, links, index);
+        if self.idle.len() > REMEMBERED
+            && let Some(oldest) = self.idle.first()
+        {
+            self.idle.remove(&mut self.accounts, links, oldest);
+            self.by_key.remove(&self.accounts[oldest as usize].key);
+            self.vacant.push(oldest);
+        }
+    }
+}
+
+impl Charge {
+    pub(crate) const fn account(&self) -> u32 {
+        self.account
+    }
+}
+
+impl Account {
+    fn new(key: Key, level: u64) -> Self {
+        Self {
+            key,
+            weight: 1,
+            virtual_time: level,
+            unsettled: 0,
+            mean: Mean::default(),
+            slots: 0,
+            waiting: 0,
+            flows: Default::default(),
+            links: Links::NONE,
+        }
+    }
+
+    pub(crate) const fn virtual_time(&self) -> u64 {
+        self.virtual_time
+    }
+
+    const fn is_idle(&self) -> bool {
+        self.slots == 0 && self.waiting == 0
+    }
+}
+
+fn links(account: &mut Account) -> &mut Links {
+    &mut account.links
+}
+
+/// A running mean of how long a slot is held, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean(Option<u64>);
+
+impl Mean {
+    fn or(self, unlearned: u64) -> u64 {
+        self.0.unwrap_or(unlearned)
+    }
+
+    fn learn(&mut self, nanos: u64) {
+        self.0 = Some(self.0.map_or(nanos, |mean| mean - mean / INERTIA + nanos / INERTIA));
+    }
+}
