@@ -168,7 +168,7 @@ impl Keys {
             let account = &mut self.accounts[account as usize];
             self.level = self.level.max(account.virtual_time.saturating_sub(account.unsettled));
             charge.weight = account.weight;
-            charge.amount = account.mean.or(mean) / u64::from(account.weight);
+            charge.amount = (account.mean.or(mean) / u64::from(account.weight)).max(1);
             account.slots += 1;
             account.virtual_time = account.virtual_time.saturating_add(charge.amount);
             account.unsettled = account.unsettled.saturating_add(charge.amount);

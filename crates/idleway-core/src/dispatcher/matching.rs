@@ -61,7 +61,7 @@ impl<C, W> Dispatcher<C, W> {
         let has_hope = charge.is_some_and(|charge| self.queue.settle(charge, now));
         let at = self.slots.slot(index).backend;
         let is_surplus = self.backends[at as usize].taken() > self.backends[at as usize].limit;
-        let waiter = if is_surplus { None } else { self.first_waiter(at) };
+        let waiter = if is_surplus || has_hope { None } else { self.first_waiter(at) };
         let backend = &mut self.backends[at as usize];
         if let Some((waiter, asker)) = waiter {
             let purpose = purpose(&mut backend.health);
@@ -78,7 +78,7 @@ impl<C, W> Dispatcher<C, W> {
         self.refresh(at);
         self.forget_if_over(at);
         if has_hope {
-            // Its bound withheld also slots that are idle elsewhere.
+            // Its bound withheld slots elsewhere too: who is first may prefer one of them.
             self.serve_line(now, effects);
         }
     }

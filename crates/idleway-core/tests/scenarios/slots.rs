@@ -1,91 +1,12 @@
-//! The dispatcher's promises, each as a short story. Connections are numbers, wakers are names.
-
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Whose a slot is, and from when until when.
 
 use std::time::Duration;
 
 use idleway_core::{
-    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, Health, HealthPolicy,
-    Kept, Mode, Outcome, PoolSpec, Reason, Refusal, Ticket, Time, Until,
+    Arrival, Ask, BackendKey, Collected, Health, Mode, Outcome, PoolSpec, Reason, Refusal, Until,
 };
 
-type Stage = Dispatcher<u32, &'static str>;
-
-const NOW: Time = Time::ZERO;
-const A: BackendKey = BackendKey(10);
-const B: BackendKey = BackendKey(20);
-const HERE: Core = Core(0);
-const THERE: Core = Core(1);
-
-fn spec(queue_length: usize, backends: &[(BackendKey, u32)]) -> PoolSpec {
-    PoolSpec {
-        backends: backends.iter().map(|&(key, slots)| BackendSpec { key, slots }).collect(),
-        queue_length,
-        keep_idle: Duration::from_secs(2),
-        health: HealthPolicy::default(),
-        ..PoolSpec::default()
-    }
-}
-
-fn stage(queue_length: usize, backends: &[(BackendKey, u32)]) -> Stage {
-    Dispatcher::new(NOW, spec(queue_length, backends))
-}
-
-fn at(millis: u64) -> Time {
-    Time::ZERO + Duration::from_millis(millis)
-}
-
-fn ask() -> Ask {
-    Ask::new(HERE, Time::NEVER)
-}
-
-fn avoiding(avoid: &[BackendKey]) -> Ask {
-    let mut ask = ask();
-    ask.avoid = avoid.to_vec();
-    ask
-}
-
-fn granted(stage: &mut Stage, ask: Ask) -> Grant<u32> {
-    match stage.arrive(NOW, ask).0 {
-        Arrival::Granted(grant) => grant,
-        other => panic!("not granted: {other:?}"),
-    }
-}
-
-fn refused(stage: &mut Stage, ask: Ask) -> Refusal {
-    match stage.arrive(NOW, ask).0 {
-        Arrival::Refused(refusal) => refusal,
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-/// One that stands in line and sleeps.
-fn queued(stage: &mut Stage, ask: Ask, name: &'static str) -> Ticket {
-    let (Arrival::Queued(ticket), None) = stage.arrive(NOW, ask) else { panic!("{name} does not wait") };
-    assert!(matches!(stage.collect(NOW, ticket, || name), (Collected::Waiting, None)));
-    ticket
-}
-
-fn collected(stage: &mut Stage, ticket: Ticket) -> Grant<u32> {
-    match stage.collect(NOW, ticket, || panic!("still waits")) {
-        (Collected::Granted(grant), None) => grant,
-        other => panic!("not granted: {other:?}"),
-    }
-}
-
-fn woken(effects: Effects<u32, &'static str>) -> Vec<&'static str> {
-    assert!(effects.closed.is_empty() && effects.spent.is_none());
-    effects.wakes.into_iter().collect()
-}
-
-fn closed(effects: Effects<u32, &'static str>) -> Vec<u32> {
-    assert!(effects.wakes.is_empty() && effects.spent.is_none());
-    effects.closed.into_iter().collect()
-}
-
-fn kept(connection: u32, core: Core) -> Option<Kept<u32>> {
-    Some(Kept { connection, core })
-}
+use crate::stage::*;
 
 #[test]
 fn the_lowest_share_serves_and_equals_serve_in_turn() {
@@ -437,4 +358,89 @@ fn much_that_is_due_at_once_is_done_in_bounded_parts() {
         woken_in_all += woken(stage.tick(at(1))).len();
     }
     assert_eq!(woken_in_all, 100);
+}
+
+#[test]
+fn a_slot_settles_with_its_connection_after_work() {
+    let settling = PoolSpec { settle: Duration::from_millis(50), ..spec(5, &[(A, 1)]) };
+    let mut stage = Stage::new(NOW, settling);
+    let grant = granted(&mut stage, ask());
+    queued(&mut stage, ask(), "ann");
+    assert!(stage.release(at(10), grant.slot, Outcome::Success, kept(7, HERE)).is_none());
+    assert_eq!((stage.counts().resting, stage.next_deadline()), (1, Some(at(60))));
+    assert!(stage.take_for_probe(at(10), A).is_none(), "it is no question what it waits for");
+    assert_eq!(woken(stage.tick(at(60))), ["ann"]);
+}
+
+#[test]
+fn only_work_settles() {
+    let settling = PoolSpec { settle: Duration::from_millis(50), ..spec(5, &[(A, 1)]) };
+    let mut stage = Stage::new(NOW, settling);
+    let untouched = granted(&mut stage, ask());
+    assert!(stage.release(NOW, untouched.slot, Outcome::Ignored, kept(7, HERE)).is_none());
+    assert_eq!((stage.counts().idle, stage.counts().kept), (1, 1), "nothing was ever sent");
+    let probe = stage.take_for_probe(NOW, A).expect("idle");
+    assert!(stage.release(NOW, probe.slot, Outcome::Success, None).is_none());
+    let failed = granted(&mut stage, ask());
+    assert!(stage.release(NOW, failed.slot, Outcome::Failure, None).is_none());
+    assert!(stage.tick(at(250)).is_none());
+    for (since, is_doubted) in [(300, false), (400, true)] {
+        let grant = granted(&mut stage, ask());
+        if is_doubted {
+            assert!(stage.doubt(at(since), grant.slot).is_none());
+        } else {
+            stage.linger(at(since), grant.slot);
+        }
+        assert!(stage.release(at(since), grant.slot, Outcome::Ignored, kept(8, HERE)).is_none());
+        assert_eq!((stage.counts().resting, stage.counts().kept), (1, 0), "a request was at work");
+        assert!(stage.tick(at(since + 50)).is_none());
+        assert_eq!(stage.counts().idle, 1);
+    }
+    assert_eq!(stage.counts().kept, 1, "kept through the rest");
+}
+
+#[test]
+fn a_slot_in_doubt_is_its_holders_to_free() {
+    let mut stage = stage(5, &[(A, 1)]);
+    let grant = granted(&mut stage, ask());
+    queued(&mut stage, ask(), "ann");
+    stage.linger(NOW, grant.slot);
+    assert!(stage.doubt(NOW, grant.slot).is_none());
+    assert_eq!((stage.counts().resting, stage.counts().lingering), (1, 0));
+    assert_eq!((stage.next_deadline(), stage.unproven(A)), (None, None), "its holder asks, and nobody else");
+    assert!(stage.take_for_probe(NOW, A).is_none());
+    assert_eq!(woken(stage.release(at(5), grant.slot, Outcome::Ignored, kept(7, HERE))), ["ann"]);
+}
+
+#[test]
+fn a_slot_in_doubt_that_its_holder_lets_go_is_for_any_probe() {
+    let mut stage = stage(5, &[(A, 1), (B, 2)]);
+    let doubted = granted(&mut stage, ask());
+    let on_b = [granted(&mut stage, ask()), granted(&mut stage, ask())];
+    assert_eq!((doubted.backend, stage.unproven(BackendKey(0))), (A, None));
+    assert!(stage.doubt(NOW, doubted.slot).is_none());
+    assert!(stage.rest(NOW, doubted.slot, Until::Proof).is_none());
+    assert!(stage.rest(NOW, on_b[0].slot, Until::Proof).is_none());
+    assert_eq!(stage.unproven(BackendKey(0)), Some(A));
+    assert_eq!(stage.unproven(BackendKey(A.0 + 1)), Some(B), "the next one");
+    assert_eq!(stage.unproven(BackendKey(B.0 + 1)), None);
+    assert_eq!(stage.backends(B, 1)[0].unproven, 1);
+    let probe = stage.take_for_probe(NOW, A).expect("a slot without proof");
+    assert_eq!(stage.unproven(BackendKey(0)), Some(B), "the probe is on its way");
+    assert!(stage.release(NOW, probe.slot, Outcome::Failure, None).is_none());
+    assert_eq!(stage.unproven(BackendKey(0)), Some(A), "it proved nothing");
+}
+
+#[test]
+fn a_trial_in_doubt_leaves_room_for_another() {
+    let mut stage = stage(5, &[(A, 2)]);
+    let first = granted(&mut stage, ask());
+    assert!(stage.release(NOW, first.slot, Outcome::Failure, None).is_none());
+    assert!(stage.tick(at(250)).is_none());
+    let trial = granted(&mut stage, ask());
+    queued(&mut stage, ask(), "ann");
+    queued(&mut stage, ask(), "bob");
+    assert_eq!(woken(stage.doubt(at(250), trial.slot)), ["ann"], "she is the trial now");
+    assert!(stage.release(at(251), trial.slot, Outcome::Ignored, None).is_none(), "one trial at a time");
+    assert_eq!(stage.counts().waiting, 1);
 }

@@ -1,0 +1,7 @@
+//! The dispatcher's promises, each as a short story.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod line;
+mod slots;
+mod stage;
