@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::config::Plan;
+use crate::control::prove;
 use crate::live::{Live, LivePool, now};
 use crate::net::{Cores, accept};
 use crate::proxy;
@@ -33,6 +34,15 @@ const PARTING: Duration = Duration::from_millis(500);
 pub struct Drained {
     /// Connections that were still at work when the time was over, and were cut.
     pub cut: usize,
+}
+
+/// What a gateway has counted since its start, all pools together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Slots whose abandoned work outlasted `linger`, and which rested until a probe succeeded.
+    pub linger_expired: u64,
+    /// Answers that came whole after their clients had been told 504: `timeout` is too short.
+    pub late_answers: u64,
 }
 
 /// How the Slots of a gateway stand, all pools together.
@@ -68,6 +78,7 @@ impl Gateway {
         let first = cores.first().runtime();
         for pool in live.snapshot().pools() {
             first.spawn(drive(Arc::clone(pool)));
+            first.spawn(prove(Arc::clone(pool), cores.first().index()));
         }
         let (stop_accepting, stopped) = oneshot::channel();
         let accepting = first.spawn(acceptor(
@@ -95,6 +106,16 @@ impl Gateway {
             sum.lingering += counts.lingering;
             sum.resting += counts.resting;
             sum.waiting += counts.waiting;
+        }
+        sum
+    }
+
+    /// What it has counted so far.
+    pub fn totals(&self) -> Totals {
+        let mut sum = Totals::default();
+        for pool in self.live.snapshot().pools() {
+            sum.linger_expired += pool.metrics.linger_expired.count();
+            sum.late_answers += pool.metrics.late_answers.count();
         }
         sum
     }

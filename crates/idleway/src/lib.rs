@@ -3,9 +3,9 @@
 //!
 //! | floor | modules | what they are |
 //! |---|---|---|
-//! | 1 | `message`, `error`, `config`, `route` | words and pure tables |
+//! | 1 | `message`, `error`, `config`, `route`, `metrics` | words and pure tables |
 //! | 2 | `live`, `net` | the current Snapshot; sockets and HTTP connections |
-//! | 3 | `proxy` | the data plane: a request's way |
+//! | 3 | `proxy`, `control` | the data plane: a request's way; the control plane: what is done for the pools beside it |
 //! | 4 | `gateway`, this file | composition |
 //! | 5 | `generic_backend`, and the binary | faces |
 //!
@@ -14,14 +14,16 @@
 //! HTTP/1.1.
 
 pub mod config;
+mod control;
 mod error;
 mod gateway;
 pub mod generic_backend;
 mod live;
 mod message;
+mod metrics;
 mod net;
 mod proxy;
 pub mod route;
 
 pub use error::Reject;
-pub use gateway::{Drained, Gateway, SlotCounts};
+pub use gateway::{Drained, Gateway, SlotCounts, Totals};

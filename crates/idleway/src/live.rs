@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use idleway_core::{BackendKey, BackendSpec, Pool, PoolSpec, Time};
 
 use crate::config::{FairBy, LimitsPlan, Origin, Plan, PoolPlan};
 use crate::message::RandomHex;
+use crate::metrics::PoolMetrics;
 use crate::net::{BackendConnection, Budget, ClientLimits};
 use crate::route::Route;
 
@@ -106,12 +107,17 @@ fn client_limits(plan: &Plan) -> ClientLimits {
     }
 }
 
+/// So many late answers are no accident; and after how many more it is said again.
+const SOME_LATE: u64 = 3;
+const MANY_LATE: u64 = 1000;
+
 /// A pool at work: its plan, its Slots and its backends.
 #[derive(Debug)]
 pub(crate) struct LivePool {
     pub(crate) plan: PoolPlan,
     pub(crate) slots: Arc<Pool<Box<BackendConnection>>>,
     backends: HashMap<BackendKey, Arc<Backend>>,
+    pub(crate) metrics: PoolMetrics,
     told_of_queue: AtomicBool,
 }
 
@@ -134,11 +140,23 @@ impl LivePool {
             ..PoolSpec::default()
         };
         let slots = Pool::new(spec, now);
-        Self { plan, slots, backends, told_of_queue: AtomicBool::new(false) }
+        let metrics = PoolMetrics::default();
+        Self { plan, slots, backends, metrics, told_of_queue: AtomicBool::new(false) }
     }
 
     pub(crate) fn backend(&self, key: BackendKey) -> Option<&Arc<Backend>> {
         self.backends.get(&key)
+    }
+
+    /// Counts an answer that came `late` after its client was told 504; where that goes on, says what to do.
+    pub(crate) fn tell_of_late_answer(&self, late: Duration) {
+        let count = self.metrics.late_answers.increment();
+        if count == SOME_LATE || count.is_multiple_of(MANY_LATE) {
+            tracing::warn!(
+                pool = %self.plan.name, timeout = ?self.plan.timeout, ?late, count,
+                "answers keep arriving after their clients were told 504: raise `timeout`"
+            );
+        }
     }
 
     /// Says once that requests could wait instead of being refused.

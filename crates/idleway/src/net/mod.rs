@@ -12,6 +12,7 @@ mod core;
 mod date;
 mod listen;
 mod outbox;
+mod probe;
 mod scratch;
 mod unacknowledged;
 pub(crate) mod wire;
@@ -23,6 +24,7 @@ pub(crate) use self::clock::Clock;
 pub(crate) use self::core::{CoreHandle, Cores};
 pub(crate) use self::date::date;
 pub(crate) use self::listen::{Admission, accept};
+pub(crate) use self::probe::probe;
 
 /// Bytes that one read can bring.
 pub(crate) const fn scratch_size() -> usize {

@@ -1,20 +1,22 @@
 //! One try on one backend.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use idleway_core::{BackendKey, Health, Outcome, Permit};
 use idleway_h1::{ResponseHead, Version};
 
 use super::asking::Asking;
+use super::at_work::AtWork;
 use super::evidence::Reached;
 use super::exchange::{Exchange, ResponseFault, USUAL_HEAD};
 use super::headers;
-use super::linger::AtWork;
 use super::pace::{Over, Pace};
 use super::record::Record;
 use super::relay::{Broken, Relay};
 use super::upload::{Announced, Upload, stop_for};
 use super::{Ended, Stop};
+use crate::config::Abandon;
 use crate::error::Reject;
 use crate::live::{Backend, Live, LivePool, Snapshot};
 use crate::message::Request;
@@ -28,12 +30,13 @@ const YOUNG: Duration = Duration::from_secs(1);
 pub(super) struct Attempt<'a> {
     pub(super) live: &'a Live,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) pool: &'a LivePool,
-    pub(super) backend: &'a Backend,
+    pub(super) pool: &'a Arc<LivePool>,
+    pub(super) backend: &'a Arc<Backend>,
     pub(super) request: &'a Request,
     pub(super) asking: &'a Asking<'a>,
     pub(super) upload: &'a Upload,
     pub(super) deadline: Option<Instant>,
+    pub(super) abandon: Abandon,
 }
 
 /// How an Attempt ended, where the request did not end with it.
@@ -48,7 +51,7 @@ pub(super) struct Failure {
     pub(super) reject: Reject,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
     pub(super) async fn run(
         &self,
         client: &mut Client,
@@ -72,6 +75,10 @@ impl Attempt<'_> {
                 },
             };
             let mut work = self.begin(permit, connection, announced);
+            tracing::trace!(
+                id = %self.request.id, path = self.request.head.path(), backend = %self.backend.name,
+                "handed to a backend"
+            );
             let mut pace = Pace::new(&self.snapshot.plan.client, self.pool.plan.timeout, self.deadline);
             let response = Relay::new(client, &mut work, &mut pace, self.request).response().await;
             record.reached = work.reached();
@@ -107,10 +114,10 @@ impl Attempt<'_> {
         permit: Permit<Box<BackendConnection>>,
         connection: Box<BackendConnection>,
         announced: Announced,
-    ) -> AtWork {
+    ) -> AtWork<'a> {
         let keep_alive = self.pool.plan.keep_alive;
         let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
-        let mut work = AtWork::new(exchange, keep_alive, self.pool.plan.timeout);
+        let mut work = AtWork::new(exchange, self.pool, self.backend, self.abandon);
         let head =
             |out: &mut Vec<u8>| headers::request(out, self.request, announced, self.live.via(), keep_alive);
         work.send(head, self.upload);
@@ -159,7 +166,7 @@ impl Attempt<'_> {
     async fn relay_response(
         &self,
         client: &mut Client,
-        mut work: AtWork,
+        mut work: AtWork<'_>,
         mut pace: Pace<'_>,
         response: &ResponseHead,
         record: &mut Record<'_>,
@@ -221,7 +228,7 @@ impl Attempt<'_> {
     }
 
     /// What becomes of a request whose exchange broke before the response began.
-    fn broken(&self, broken: Broken, work: AtWork) -> Result<Attempted, Stop> {
+    fn broken(&self, broken: Broken, work: AtWork<'_>) -> Result<Attempted, Stop> {
         match broken {
             Broken::Response(ResponseFault::Closed(_)) => {
                 let reached = work.reached();
@@ -231,8 +238,13 @@ impl Attempt<'_> {
             }
             Broken::Departed(departed) => Err(departed.into()),
             Broken::Upload(fault) => Err(stop_for(fault, &self.snapshot.client)),
-            // The backend may be at work still: dropping `work` lets its Slot linger.
-            broken => Err(self.reason(&broken).into()),
+            // The backend may be at work still: dropping `work` abandons it.
+            broken => {
+                if let Broken::Over(Over::Timeout) = broken {
+                    work.overdue();
+                }
+                Err(self.reason(&broken).into())
+            }
         }
     }
 

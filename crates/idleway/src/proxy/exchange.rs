@@ -23,7 +23,7 @@ const MOST_TRAILERS: usize = 16 * 1024;
 /// What is at work on a backend.
 ///
 /// Whoever has it decides when the Slot is free: by [`Exchange::end`] when the backend has ended its response
-/// or closed. Dropped in any other way, `linger` takes over (see [`super::linger::AtWork`]).
+/// or closed. Dropped in any other way, `linger` takes over (see [`super::at_work::AtWork`]).
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) connection: Box<BackendConnection>,
@@ -282,6 +282,11 @@ impl Exchange {
     /// Nobody knows whether the backend is still at work: the Slot rests.
     pub(super) fn rest_until(self, time: Time) {
         self.permit.rest(Until::Time(time));
+    }
+
+    /// The connection is closed, and whether that ends the backend's work only a probe can tell.
+    pub(super) fn rest_until_proof(self) {
+        self.permit.rest(Until::Proof);
     }
 
     /// Nothing can have run: the Slot is free, the connection is not used again.

@@ -8,7 +8,7 @@ use super::asking::Asking;
 use super::attempt::{Attempt, Attempted, Failure};
 use super::record::Record;
 use super::upload::Upload;
-use super::{Ended, Stop};
+use super::{Ended, Stop, Way};
 use crate::error::Reject;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
@@ -18,11 +18,11 @@ pub(super) async fn forward<'a>(
     client: &mut Client,
     live: &Live,
     snapshot: &Snapshot,
-    pool: &'a LivePool,
     request: &Request,
-    asking: &Asking<'_>,
+    way: &Way<'a>,
     record: &mut Record<'a>,
 ) -> Result<Ended, Stop> {
+    let Way { pool, asking, abandon } = way;
     let deadline = asking.deadline();
     let upload = Upload::read(client, live, &snapshot.client, pool, request, deadline)
         .await
@@ -48,7 +48,9 @@ pub(super) async fn forward<'a>(
         record.granted(backend, permit.waited());
         let key = permit.backend();
         client.send_continue();
-        let attempt = Attempt { live, snapshot, pool, backend, request, asking, upload: &upload, deadline };
+        let abandon = *abandon;
+        let attempt =
+            Attempt { live, snapshot, pool, backend, request, asking, upload: &upload, deadline, abandon };
         let failure = match attempt.run(client, permit, record).await? {
             Attempted::Ended(ended) => return Ok(ended),
             Attempted::Failed(failure) => failure,

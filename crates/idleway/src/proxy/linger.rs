@@ -1,124 +1,121 @@
 //! A Slot whose request nobody waits for any more.
 //!
 //! A client that leaves, a timeout that fires, a future that is dropped or a task that panics does not make a
-//! backend idle: one-thread backends work on, whatever becomes of the connection. So the Slot lingers, until
-//! the backend itself ends its response or closes.
+//! backend idle: one-thread backends work on, whatever becomes of the connection. So the Slot is free by what the
+//! backend does, whether it is left to work on ([`Abandon::Linger`]) or told to stop ([`Abandon::Cancel`]).
 
 use std::future::poll_fn;
-use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use idleway_core::{Outcome, Permit};
-use tokio::runtime::Handle;
+use idleway_core::Outcome;
+use tokio::time::timeout;
 
-use super::evidence::Reached;
 use super::exchange::{Exchange, ResponseFault, Sending};
-use crate::live::now;
+use crate::config::Abandon;
+use crate::live::{Backend, LivePool, now};
+use crate::net::scratch_size;
 use crate::net::wire::{Body, ReadFault};
-use crate::net::{BackendConnection, scratch_size};
 
-/// An Exchange that is not over.
-///
-/// Taken apart by [`AtWork::over`] once the backend has ended its work; dropped in any other way, it lingers.
+/// Work that nobody waits for any more.
 #[derive(Debug)]
-pub(super) struct AtWork {
-    exchange: Option<Exchange>,
-    keep_alive: bool,
-    rest: Duration,
-}
-
-impl AtWork {
-    /// `rest`: for how long the Slot rests where nothing can tell whether the backend is still at work.
-    pub(super) fn new(exchange: Exchange, keep_alive: bool, rest: Duration) -> Self {
-        Self { exchange: Some(exchange), keep_alive, rest }
-    }
-
-    /// The backend has ended its response or closed: the Slot is free.
-    pub(super) fn over(self, outcome: Outcome) {
-        let keep_alive = self.keep_alive;
-        self.into_exchange().end(outcome, keep_alive);
-    }
-
-    /// The backend has closed: nothing is at work, and the Slot is wanted for a new connection.
-    pub(super) fn closed(self) -> Permit<Box<BackendConnection>> {
-        self.into_exchange().closed()
-    }
-
-    #[expect(clippy::expect_used, reason = "only what ends this value takes the exchange")]
-    fn into_exchange(mut self) -> Exchange {
-        self.exchange.take().expect("at work")
-    }
-}
-
-impl Deref for AtWork {
-    type Target = Exchange;
-
-    #[expect(clippy::expect_used, reason = "only what ends this value takes the exchange")]
-    fn deref(&self) -> &Exchange {
-        self.exchange.as_ref().expect("at work")
-    }
-}
-
-impl DerefMut for AtWork {
-    #[expect(clippy::expect_used, reason = "only what ends this value takes the exchange")]
-    fn deref_mut(&mut self) -> &mut Exchange {
-        self.exchange.as_mut().expect("at work")
-    }
-}
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        let Some(mut exchange) = self.exchange.take() else {
-            return;
-        };
-        if exchange.reached() < Reached::HeadComplete {
-            exchange.abandon_unread();
-            return;
-        }
-        // Without a runtime nobody can watch the connection: dropping the Permit puts the Slot to rest.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        exchange.permit.linger();
-        runtime.spawn(linger(exchange, self.keep_alive, self.rest));
-    }
+pub(super) struct Abandoned {
+    pub(super) exchange: Exchange,
+    pub(super) pool: Arc<LivePool>,
+    pub(super) backend: Arc<Backend>,
+    pub(super) abandon: Abandon,
+    /// When the client was told 504, if it was.
+    pub(super) told: Option<Instant>,
 }
 
 /// A rest of a streaming response above this, or of unknown length, is not worth reading for the connection.
 const LONG_REST: u64 = 1024 * 1024;
 
-/// Reads what still comes and throws it away. Its end is the backend's: no clock runs here, only TCP's own for
-/// a host that has vanished.
-async fn linger(mut exchange: Exchange, keep_alive: bool, rest: Duration) {
-    exchange.connection.watch_for_vanished_host();
-    let mut gave_up = exchange.upload() == Sending::Streaming;
-    // A backend that waits for the rest of the body has to be told that it will never come.
-    if gave_up || streams(&exchange) {
-        exchange.shut_down_writing();
-    }
-    let end = poll_fn(|cx| poll_end(cx, &mut exchange)).await;
-    if end == End::Unreadable {
-        // Where its messages end can no longer be told: only its own close can. It gets a moment for that, and
-        // is told then that we have no more to say.
-        let closed = tokio::time::timeout(OWN_CLOSE, poll_fn(|cx| poll_closed(cx, &mut exchange))).await;
-        if closed.is_err() {
-            gave_up = true;
-            exchange.shut_down_writing();
-            poll_fn(|cx| poll_closed(cx, &mut exchange)).await;
+/// How long a backend whose answer cannot be read may take to close by itself.
+const OWN_CLOSE: Duration = Duration::from_secs(1);
+
+/// What is known of a backend whose work nobody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It has ended its response.
+    Answered,
+    /// It has closed or reset the connection: nothing is at work.
+    Closed,
+    /// It closed because we did, and said nothing: its handler may have given up, or be at work still.
+    ClosedAfterUs,
+    /// It writes to nobody and does not notice.
+    Deaf,
+}
+
+/// Reads what still comes and throws it away, until the Slot's fate is known. No clock of ours runs here but those
+/// that were ordered; a host that has vanished is found by TCP's own.
+pub(super) async fn outlast(mut work: Abandoned) {
+    work.exchange.connection.watch_for_vanished_host();
+    let verdict = match work.pool.plan.linger {
+        None => Some(work.watch().await),
+        Some(bound) => timeout(bound, work.watch()).await.ok(),
+    };
+    match verdict {
+        Some(Verdict::Answered) => {
+            if let Some(told) = work.told {
+                work.pool.tell_of_late_answer(told.elapsed());
+            }
+            work.exchange.end(Outcome::Ignored, work.pool.plan.keep_alive);
         }
-    }
-    if end != End::Answered && gave_up && !exchange.is_answered() {
-        // It closed because we did, and said nothing: its handler may have given up, or be at work still.
-        tracing::info!(?rest, "a backend closed after us without an answer: its slot rests");
-        exchange.rest_until(now() + rest);
-    } else {
-        exchange.end(Outcome::Ignored, keep_alive);
+        Some(Verdict::Closed) => work.exchange.end(Outcome::Ignored, false),
+        Some(Verdict::ClosedAfterUs) => {
+            let rest = work.pool.plan.timeout;
+            tracing::info!(
+                pool = %work.pool.plan.name, backend = %work.backend.name, ?rest,
+                "a backend closed after us without an answer: its slot rests"
+            );
+            work.exchange.rest_until(now() + rest);
+        }
+        Some(Verdict::Deaf) => work.exchange.rest_until_proof(),
+        None => {
+            work.pool.metrics.linger_expired.increment();
+            tracing::warn!(
+                pool = %work.pool.plan.name, backend = %work.backend.name, linger = ?work.pool.plan.linger,
+                "abandoned work outlasted `linger`: its slot rests until a probe succeeds"
+            );
+            work.exchange.rest_until_proof();
+        }
     }
 }
 
-/// How long a backend whose answer cannot be read may take to close by itself.
-const OWN_CLOSE: Duration = Duration::from_secs(1);
+impl Abandoned {
+    async fn watch(&mut self) -> Verdict {
+        let Self { exchange, pool, abandon, .. } = self;
+        let gave_up = exchange.upload() == Sending::Streaming;
+        // A backend that waits for the rest of the body has to be told that it will never come.
+        if gave_up || *abandon == Abandon::Cancel {
+            exchange.shut_down_writing();
+        }
+        let mut end = None;
+        if *abandon == Abandon::Cancel {
+            end = timeout(pool.plan.cancel_wait, until_end(exchange)).await.ok();
+            if end.is_none() {
+                // It has not stopped. Its own end still frees the Slot, whenever that comes.
+                exchange.permit.doubt();
+            }
+        }
+        let end = match end {
+            Some(end) => end,
+            None => until_end(exchange).await,
+        };
+        match end {
+            End::Answered => Verdict::Answered,
+            // That closing stops its work is what `cancel` says.
+            End::Closed if gave_up && !exchange.is_answered() && *abandon == Abandon::Linger => {
+                Verdict::ClosedAfterUs
+            }
+            End::Closed => Verdict::Closed,
+            End::Streams => cancel_stream(exchange, pool.plan.cancel_wait).await,
+            End::Unreadable => outwait(exchange, gave_up).await,
+        }
+    }
+}
 
 /// What the backend did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,33 +124,66 @@ enum End {
     Answered,
     /// It closed or reset the connection.
     Closed,
+    /// Much of its response is still to come, or nobody knows how much.
+    Streams,
     /// It said what cannot be read.
     Unreadable,
 }
 
-/// Whether much of the response is still to come, or nobody knows how much: its handler streams to nobody, may
-/// notice that we have no more to say, and stop.
-fn streams(exchange: &Exchange) -> bool {
-    exchange.is_answered() && exchange.rest().is_none_or(|rest| rest > LONG_REST)
+/// Reads on to the end of the response, or to the beginning of a long one.
+async fn until_end(exchange: &mut Exchange) -> End {
+    if let Some(end) = poll_fn(|cx| poll_begun(cx, exchange)).await {
+        return end;
+    }
+    if exchange.rest().is_none_or(|rest| rest > LONG_REST) {
+        return End::Streams;
+    }
+    poll_fn(|cx| poll_rest(cx, exchange)).await
 }
 
-/// Reads on to the end of the response.
-fn poll_end(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<End> {
+/// A handler that writes notices that nobody reads: some at our FIN, others not before the connection is closed.
+async fn cancel_stream(exchange: &mut Exchange, wait: Duration) -> Verdict {
+    exchange.shut_down_writing();
+    match timeout(wait, poll_fn(|cx| poll_rest(cx, exchange))).await {
+        Ok(End::Answered) => Verdict::Answered,
+        Ok(End::Closed) => Verdict::Closed,
+        Ok(End::Streams | End::Unreadable) | Err(_) => Verdict::Deaf,
+    }
+}
+
+/// Where the backend's messages end can no longer be told: only its own close can. It gets a moment for that, and is
+/// told then that we have no more to say.
+async fn outwait(exchange: &mut Exchange, gave_up: bool) -> Verdict {
+    let closed = timeout(OWN_CLOSE, poll_fn(|cx| poll_closed(cx, exchange))).await;
+    if closed.is_err() {
+        exchange.shut_down_writing();
+        poll_fn(|cx| poll_closed(cx, exchange)).await;
+    }
+    let after_us = gave_up || closed.is_err();
+    if after_us && !exchange.is_answered() { Verdict::ClosedAfterUs } else { Verdict::Closed }
+}
+
+/// Waits for the response to begin; ready with what came instead.
+fn poll_begun(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<Option<End>> {
     if exchange.upload() == Sending::Whole {
         // What the kernel had not taken yet still belongs to the request. Pending or failed: reading tells.
         let _ = exchange.connection.wire.poll_flush(cx);
     }
     if exchange.is_unreadable() {
-        return Poll::Ready(End::Unreadable);
+        return Poll::Ready(Some(End::Unreadable));
     }
-    if !exchange.is_answered() {
-        match ready!(exchange.poll_response(cx, |_| {})) {
-            Ok(_) if streams(exchange) => exchange.shut_down_writing(),
-            Ok(_) => {}
-            Err(ResponseFault::Closed(_)) => return Poll::Ready(End::Closed),
-            Err(ResponseFault::Nonsense(_)) => return Poll::Ready(End::Unreadable),
-        }
+    if exchange.is_answered() {
+        return Poll::Ready(None);
     }
+    Poll::Ready(match ready!(exchange.poll_response(cx, |_| {})) {
+        Ok(_) => None,
+        Err(ResponseFault::Closed(_)) => Some(End::Closed),
+        Err(ResponseFault::Nonsense(_)) => Some(End::Unreadable),
+    })
+}
+
+/// Reads on to the end of a response that has begun.
+fn poll_rest(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<End> {
     loop {
         match ready!(exchange.poll_body(cx, scratch_size(), |_| Ok(()))) {
             Ok(Body::Some) => {}

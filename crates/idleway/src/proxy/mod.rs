@@ -10,6 +10,7 @@
 
 mod answer;
 mod asking;
+mod at_work;
 mod attempt;
 mod evidence;
 mod exchange;
@@ -32,6 +33,7 @@ use tokio::net::TcpStream;
 
 use self::asking::Asking;
 use self::record::Record;
+use crate::config::Abandon;
 use crate::error::Reject;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
@@ -117,11 +119,9 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
     let mut record = Record::new(&request, snapshot.plan.access_log);
     let way = find_way(live, snapshot, &request, &mut record);
-    let applied = way.as_ref().ok().and_then(|(_, asking)| asking.applied());
+    let applied = way.as_ref().ok().and_then(|way| way.asking.applied());
     let travelled = match way {
-        Ok((pool, asking)) => {
-            forward::forward(client, live, snapshot, pool, &request, &asking, &mut record).await
-        }
+        Ok(way) => forward::forward(client, live, snapshot, &request, &way, &mut record).await,
         Err(reject) => Err(reject.into()),
     };
     let ended = match travelled {
@@ -140,19 +140,28 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
 }
 
 /// The pool that a request goes to, and what it asks for there.
+/// Where a request goes, and what holds for it there.
+struct Way<'a> {
+    pool: &'a Arc<LivePool>,
+    asking: Asking<'a>,
+    /// What becomes of its work when nobody waits for it any more.
+    abandon: Abandon,
+}
+
 fn find_way<'a>(
     live: &Live,
     snapshot: &'a Snapshot,
     request: &'a Request,
     record: &mut Record<'a>,
-) -> Result<(&'a LivePool, Asking<'a>), Reject> {
+) -> Result<Way<'a>, Reject> {
     let head = &request.head;
     guard::admit(request, live.via(), snapshot.client.body)?;
     let (route, pool) =
         snapshot.route_for(head.method(), head.authority(), head.path()).ok_or(Reject::NoRoute)?;
     record.pool(pool);
     let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
-    Ok((pool, asking))
+    let abandon = route.abandon.unwrap_or(pool.plan.abandon);
+    Ok(Way { pool, asking, abandon })
 }
 
 /// Answers what is no request. There is nothing to read on: the connection ends.

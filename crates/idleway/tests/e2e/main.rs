@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod abandon;
 mod bounds;
 mod chaos;
 mod departure;

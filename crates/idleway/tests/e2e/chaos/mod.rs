@@ -4,6 +4,7 @@
 //! `IDLEWAY_SEED` replays one seed, `IDLEWAY_SEEDS` says how many are run.
 
 mod dice;
+mod overtime;
 mod visitor;
 
 use std::collections::HashMap;
