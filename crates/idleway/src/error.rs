@@ -231,3 +231,45 @@ impl fmt::Display for Reject {
 }
 
 impl std::error::Error for Reject {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever follows the `type` of an answer finds its reason, and its status.
+    #[test]
+    fn each_reason_is_described() {
+        let slots = [
+            Reason::Busy,
+            Reason::QueueFull,
+            Reason::KeyBusy,
+            Reason::Displaced,
+            Reason::WaitOver,
+            Reason::TooLate,
+            Reason::NoBackendUp,
+            Reason::Draining,
+        ];
+        let (time, text) = (Duration::ZERO, String::new);
+        let rejects = slots.map(|reason| Reject::NoSlot { reason, retry_after: time }).into_iter().chain([
+            Reject::Exhausted { why: text() },
+            Reject::BackendSilent { backend: text(), after: time },
+            Reject::DeadlineOver { after: time, said_in: text() },
+            Reject::BackendUnreachable { backend: text(), why: text() },
+            Reject::BackendClosed { backend: text(), why: text() },
+            Reject::BackendNonsense { backend: text(), why: text() },
+            Reject::Loop,
+            Reject::NoRoute,
+            Reject::Unreadable { field: text(), value: text(), write: "" },
+            Reject::HeadTooSlow,
+            Reject::BodyTooSlow,
+            Reject::BodyTooLarge { limit: 0 },
+            Reject::LengthRequired,
+        ]);
+        let described = include_str!("../../../docs/answers.md");
+        for reject in rejects {
+            let (name, status) = (reject.name(), reject.status());
+            let row = format!("| <a id=\"{name}\"></a>`{name}` | {status} |");
+            assert!(described.contains(&row), "there is no {row}");
+        }
+    }
+}

@@ -144,6 +144,8 @@ mod tests {
     /// A request from 10.0.0.1, which is not trusted, with these field lines.
     pub(super) fn request(fields: &[impl AsRef<str>]) -> Request {
         let lines: String = fields.iter().map(|line| format!("{}\r\n", line.as_ref())).collect();
+        // The pools' clock runs before there are requests.
+        crate::live::now();
         let limits = Limits { head: 1 << 14, target: 1 << 10, fields: 50 };
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         let (head, _) = HeadReader::new(limits).request(text.as_bytes()).unwrap().unwrap();
@@ -240,6 +242,9 @@ mod tests {
         assert_eq!((ours, ours.1), (key("X-Api-Key: other", &by_address), 3));
         // The address is the key of promises even where nothing is shared by it.
         assert_eq!(ours.0, key("X-Api-Key: gold", &pool(|_| {})).0);
+        let neighbour = Request { peer: "10.0.0.2:4000".parse().unwrap(), ..request(&["X-Api-Key: gold"]) };
+        let theirs = asked(&neighbour, &by_address);
+        assert!(theirs.key != ours.0 && theirs.weight == 1);
     }
 
     #[test]
