@@ -29,8 +29,20 @@ impl FromStr for Network {
         if network.network() != network.addr() {
             return Err("the address has bits that its network has not");
         }
-        Ok(Network(network))
+        Ok(Network(canonical(network)))
     }
+}
+
+/// IPv4 addresses written as IPv6 ones are IPv4 addresses.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network.addr() {
+        IpAddr::V6(address) => address.to_ipv4_mapped(),
+        IpAddr::V4(_) => None,
+    };
+    // The 96 bits before the address are the same for all of them.
+    let prefix = network.prefix_len().checked_sub(96);
+    let narrow = mapped.zip(prefix).and_then(|(address, prefix)| IpNet::new(address.into(), prefix).ok());
+    narrow.unwrap_or(network)
 }
 
 impl fmt::Display for Network {
@@ -51,6 +63,7 @@ mod tests {
         assert!(of("10.0.0.0/8", "10.255.0.1") && !of("10.0.0.0/8", "11.0.0.1"));
         assert!(of("127.0.0.1", "127.0.0.1") && !of("127.0.0.1", "127.0.0.2"));
         assert!(of("10.0.0.0/8", "::ffff:10.0.0.1"));
+        assert!(of("::ffff:10.0.0.0/104", "10.255.0.1") && !of("::ffff:10.0.0.0/104", "11.0.0.1"));
         assert!(of("fd00::/8", "fd00::1") && !of("::1", "::2"));
         assert!(of("0.0.0.0/0", "1.2.3.4") && !of("0.0.0.0/0", "::1"));
     }
