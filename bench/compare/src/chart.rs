@@ -18,10 +18,10 @@ pub(crate) struct Panel<'a> {
 const WIDTH: f64 = 760.0;
 /// The room for a panel's name and figures, left of its plot.
 const LEFT: f64 = 190.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 30.0;
 const TOP: f64 = 66.0;
-/// The height of one request at work, of the room between two panels, and of that below them all.
-const UNIT: f64 = 16.0;
+/// The height of one request at work, that of the room between two panels, and of that below them all.
+const UNIT: f64 = 18.0;
 const GAP: f64 = 30.0;
 const BOTTOM: f64 = 34.0;
 
@@ -29,6 +29,7 @@ const STYLE: &str = "
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-size: 16px; font-weight: 600 }
 .name { font-weight: 600 }
+.second { text-anchor: middle }
 .faint { fill: #59636e; font-size: 12px }
 .axis { stroke: #d1d9e0; stroke-width: 1 }
 .limit { stroke: #59636e; stroke-width: 1; stroke-dasharray: 4 3 }
@@ -50,12 +51,10 @@ text { fill: #f0f6fc }
 
 /// The whole picture.
 pub(crate) fn draw(title: &str, about: &str, panels: &[Panel<'_>]) -> String {
-    let most = panels.iter().map(Panel::most).max().unwrap_or(1);
     let end =
         panels.iter().filter_map(|panel| panel.course.last()).map(|&(since, _)| since).fold(1.0, f64::max);
-    let scale = Scale { end, height: f64::from(most) * UNIT };
-    let count = f64::from(u32::try_from(panels.len()).unwrap_or(u32::MAX));
-    let height = TOP + count * (scale.height + GAP) - GAP + BOTTOM;
+    let scale = Scale { end };
+    let height = TOP + panels.iter().map(|panel| panel.height() + GAP).sum::<f64>() - GAP + BOTTOM;
 
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
@@ -66,20 +65,17 @@ pub(crate) fn draw(title: &str, about: &str, panels: &[Panel<'_>]) -> String {
     text(&mut svg, "faint", 0.0, 40.0, about);
     let mut top = TOP;
     for panel in panels {
-        panel.draw(&mut svg, &scale, top);
-        top += scale.height + GAP;
+        panel.draw(&mut svg, &scale, top + panel.height());
+        top += panel.height() + GAP;
     }
     scale.draw_seconds(&mut svg, top - GAP);
     svg.push_str("</svg>\n");
     svg
 }
 
-/// What all panels share.
+/// The seconds from one side to the other, for all panels alike.
 struct Scale {
-    /// Seconds from one side to the other.
     end: f64,
-    /// The height of a panel.
-    height: f64,
 }
 
 impl Scale {
@@ -88,52 +84,45 @@ impl Scale {
     }
 
     fn draw_seconds(&self, svg: &mut String, bottom: f64) {
-        let step = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0]
-            .into_iter()
-            .find(|step| self.end / step <= 8.0)
-            .unwrap_or(300.0);
+        let steps = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0];
+        let step = steps.into_iter().find(|step| self.end / step <= 8.0).unwrap_or(300.0);
         let mut second = 0.0;
         while second <= self.end {
-            text(svg, "faint", self.x(second), bottom + 18.0, &format!("{second} s"));
+            text(svg, "faint second", self.x(second), bottom + 18.0, &format!("{second} s"));
             second += step;
         }
     }
 }
 
 impl Panel<'_> {
-    fn most(&self) -> u32 {
-        self.peak.max(self.limit)
+    fn height(&self) -> f64 {
+        // Room for two lines of text at least.
+        f64::from(self.peak.max(self.limit)).max(2.0) * UNIT
     }
 
-    fn draw(&self, svg: &mut String, scale: &Scale, top: f64) {
-        let bottom = top + scale.height;
+    fn draw(&self, svg: &mut String, scale: &Scale, bottom: f64) {
         let (verdict, figures) = match self.peak {
             peak if peak > self.limit => ("bad", format!("peak {peak}, {} overlaps", self.overlaps)),
             peak => ("good", format!("peak {peak}, no overlap")),
         };
-        text(svg, "name", 0.0, bottom - 22.0, &format!("{} {}", self.label, self.version));
-        text(svg, verdict, 0.0, bottom - 4.0, &figures);
-        let ends = self.course.iter().skip(1).map(|&(since, _)| since).chain([scale.end]);
-        for (&(since, now), until) in self.course.iter().zip(ends) {
-            let (x, width) = (scale.x(since), scale.x(until) - scale.x(since));
-            let within = now.min(self.limit);
-            bar(svg, "within", x, width, bottom, f64::from(within));
-            bar(svg, "over", x, width, bottom - f64::from(within) * UNIT, f64::from(now - within));
-        }
+        text(svg, "name", 0.0, bottom - 20.0, &format!("{} {}", self.label, self.version));
+        text(svg, verdict, 0.0, bottom - 2.0, &figures);
+        let limit = bottom - f64::from(self.limit) * UNIT;
+        self.area(svg, "within", scale, bottom, |now| now.min(self.limit));
+        self.area(svg, "over", scale, limit, |now| now.saturating_sub(self.limit));
         let (left, right) = (scale.x(0.0), scale.x(scale.end));
         line(svg, "axis", left, right, bottom);
-        let limit = bottom - f64::from(self.limit) * UNIT;
         line(svg, "limit", left, right, limit);
     }
-}
 
-fn bar(svg: &mut String, class: &str, x: f64, width: f64, bottom: f64, units: f64) {
-    if units > 0.0 {
-        let (y, height) = (bottom - units * UNIT, units * UNIT);
-        let _ = writeln!(
-            svg,
-            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
-        );
+    /// Steps above `bottom`, as many units high as `part` makes of what was at work.
+    fn area(&self, svg: &mut String, class: &str, scale: &Scale, bottom: f64, part: impl Fn(u32) -> u32) {
+        let mut path = format!("M{:.1} {bottom:.1}", scale.x(0.0));
+        for &(since, now) in self.course {
+            let _ = write!(path, "H{:.1}V{:.1}", scale.x(since), bottom - f64::from(part(now)) * UNIT);
+        }
+        let _ =
+            writeln!(svg, "<path class=\"{class}\" d=\"{path}H{:.1}V{bottom:.1}Z\"/>", scale.x(scale.end));
     }
 }
 
@@ -158,16 +147,14 @@ mod tests {
         let course = [(0.0, 1), (1.0, 3), (2.0, 0)];
         let panel = Panel { label: "a<b", version: "1 & 2", peak: 3, overlaps: 2, limit: 1, course: &course };
         let svg = draw("Title", "About", &[panel]);
-        let rects: Vec<&str> = svg.lines().filter(|line| line.starts_with("<rect")).collect();
-        // Two seconds over the plot's 550: from 190, 465 and so on; one unit is 16 high, the bottom at 66 + 3 * 16.
-        assert_eq!(
-            rects,
-            [
-                "<rect class=\"within\" x=\"190.0\" y=\"98.0\" width=\"275.0\" height=\"16.0\"/>",
-                "<rect class=\"within\" x=\"465.0\" y=\"98.0\" width=\"275.0\" height=\"16.0\"/>",
-                "<rect class=\"over\" x=\"465.0\" y=\"66.0\" width=\"275.0\" height=\"32.0\"/>",
-            ]
-        );
+        let areas: Vec<&str> =
+            svg.lines().filter(|line| line.contains("\"within") || line.contains("\"over")).collect();
+        // Two seconds over the plot's 540 from 190; one unit is 18 high, the bottom at 66 + 3 * 18, the limit at 102.
+        let within =
+            "<path class=\"within\" d=\"M190.0 120.0H190.0V102.0H460.0V102.0H730.0V120.0H730.0V120.0Z\"/>";
+        let over =
+            "<path class=\"over\" d=\"M190.0 102.0H190.0V102.0H460.0V66.0H730.0V102.0H730.0V102.0Z\"/>";
+        assert_eq!(areas, [within, over]);
         assert!(svg.contains(">a&lt;b 1 &amp; 2</text>"), "{svg}");
         assert!(svg.contains("class=\"bad\"") && svg.contains(">peak 3, 2 overlaps</text>"), "{svg}");
     }

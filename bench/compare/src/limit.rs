@@ -213,7 +213,7 @@ fn draw(series: &[Series<Sample>], gateways: &[&Program]) -> String {
         .collect();
     let title = "Requests at work at once on a backend that can do one at a time";
     let about = format!(
-        "{} s of work each behind a timeout of {} s; {CLIENTS} clients, some of which leave early",
+        "Red: over the limit, the dashed line. {} s of work each behind a timeout of {} s; {CLIENTS} clients, some leave early.",
         WORK.as_secs_f64(),
         TIMEOUT.as_secs_f64()
     );

@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const CLIENTS: u32 = 1000;
 /// A shorter window says little: a few long services in a row fill the line for seconds.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(20);
+const IDLEWAY_ONE: &str = "idleway, 1 thread";
 const HAPROXY_ONE: &str = "haproxy, 1 thread";
 
 /// What one contender showed in one round. Times in milliseconds, of served requests only.
@@ -69,6 +70,7 @@ pub(crate) fn measure(rounds: &Rounds, report: &mut Report) -> Result<()> {
     let contenders: Vec<Contender<'_>> = [
         of(Kind::Idleway.name(), Kind::Idleway, THREADS),
         of(Kind::Haproxy.name(), Kind::Haproxy, THREADS),
+        of(IDLEWAY_ONE, Kind::Idleway, 1),
         of(HAPROXY_ONE, Kind::Haproxy, 1),
     ]
     .into_iter()

@@ -64,13 +64,13 @@ pub(crate) struct WitnessArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     slots: u32,
     /// How long a backend works on a request; more than the gateway's timeout.
-    #[arg(long, value_name = "DURATION", default_value = "2500ms", value_parser = cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2500ms", value_parser = work)]
     work: Duration,
     /// Requests to send; one that is refused is not counted, and sent again a little later.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=5000))]
     requests: u32,
     /// Clients that send them.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=200))]
     clients: u32,
     /// How long to wait for the first request to come through the gateway.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = cli::duration)]
@@ -93,15 +93,23 @@ impl WitnessArgs {
     /// How long the requests may take: twice what the work takes on all slots.
     fn bound(&self) -> Duration {
         let slots = self.slots.saturating_mul(u32::try_from(self.backends.len()).unwrap_or(u32::MAX));
-        (self.work * self.requests.div_ceil(slots)).saturating_mul(2) + SPARE
+        self.work * self.requests.div_ceil(slots) * 2 + SPARE
     }
+}
+
+/// Less is over before it can be seen, and nobody waits for more.
+fn work(text: &str) -> Result<Duration, String> {
+    let work = cli::duration(text)?;
+    let right = (Duration::from_millis(10)..=Duration::from_secs(3600)).contains(&work);
+    if right { Ok(work) } else { Err("it is 10ms to 1h".to_owned()) }
 }
 
 pub(crate) fn witness(args: &WitnessArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let finding = LocalSet::new().block_on(&runtime, observe(args));
     let finding = finding.map_err(|error| {
-        args.tell(&format!("idleway: {error:#}"));
+        // Where nobody listens, the exit code says it.
+        let _ = writeln!(io::stderr(), "idleway: {error:#}");
         Failure::Found(Verdict::Unproven.exit_code())
     })?;
     if args.json {

@@ -124,8 +124,12 @@ fn a_gateway_that_lets_nothing_through_shows_nothing() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    for args in [&[][..], &["--through", "https://gate.example"], &["--through", "http://a", "--slots", "0"]]
-    {
+    for args in [
+        &[][..],
+        &["--through", "https://gate.example"],
+        &["--through", "http://a", "--slots", "0"],
+        &["--through", "http://a", "--work", "2h"],
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_idleway")).arg("witness").args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");
     }
