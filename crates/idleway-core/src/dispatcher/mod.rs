@@ -306,6 +306,7 @@ impl<C, W> Dispatcher<C, W> {
             self.estimate.learn(now.since(entry.since));
             self.slots.note_work(index);
         }
+        let settles = has_worked && is_request && !self.settle.is_zero();
         let turned =
             self.change_health(slot.backend, |health| health.judge(now, outcome, purpose == Purpose::Trial));
         if purpose == Purpose::Proof && outcome != Outcome::Success {
@@ -313,14 +314,15 @@ impl<C, W> Dispatcher<C, W> {
             self.slots.set_state(backend, index, State::Resting(Until::Proof));
             self.refresh(slot.backend);
             effects.closed.extend(kept.map(|kept| kept.connection));
-        } else if has_worked && is_request && !self.settle.is_zero() {
+        } else if settles {
             let backend = &mut self.backends[slot.backend as usize];
             self.slots.settle(backend, index, now + self.settle, kept);
             self.refresh(slot.backend);
         } else {
             self.free(now, index, kept, effects);
         }
-        if turned {
+        // A trial that settles without a verdict gives way to another, which needs an idle slot.
+        if turned || (settles && purpose == Purpose::Trial) {
             self.serve_line(now, effects);
         }
     }

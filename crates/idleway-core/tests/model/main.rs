@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounts;
 mod naive;
 mod site;
 
@@ -9,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use idleway_core::{
     Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, Health, HealthPolicy,
-    Kept, Mode, Outcome, PoolSpec, Reason, SlotId, Ticket, Time, Until,
+    Kept, Key, Lane, Mode, Outcome, PoolSpec, SlotId, Ticket, Time, Until,
 };
 use naive::{Choice, Connection, Expected, Naive, Name, Standing};
 use proptest::prelude::*;
@@ -18,13 +19,16 @@ use proptest::prelude::*;
 /// things of one kind are due at the same moment, and the model needs no rule for that.
 const UNIT: u64 = 4096;
 const KEYS: u64 = 4;
+/// A little less than what a lane counts for.
+const AGEING: u64 = 10_000_000_000 / UNIT;
 
 #[derive(Clone, Debug)]
 enum Call {
-    Arrive { near: u16, avoid: Vec<BackendKey>, wait: Option<u64>, looks: bool },
+    Arrive { ask: Ask, wait: Option<u64>, looks: bool },
     Look(usize),
     Leave(usize),
     Linger(usize),
+    Doubt(usize),
     Release { which: usize, outcome: Outcome, keeps: bool },
     Rest { which: usize, time: Option<u64> },
     Pass { units: u64, ticks: bool },
@@ -46,13 +50,18 @@ fn pool() -> impl Strategy<Value = PoolSpec> {
         pause: Duration::from_nanos(pause * UNIT),
         pause_max: Duration::from_nanos(6 * UNIT),
     });
-    (backends, 0_usize..5, 0_u64..6, health).prop_map(|(backends, queue_length, keep_idle, health)| {
+    let keys = (any::<bool>(), prop::option::of(0_u32..4));
+    let times = (0_u64..6, prop_oneof![2 => Just(0_u64), 1 => 1_u64..4]);
+    (backends, 0_usize..9, times, health, keys).prop_map(|(backends, queue_length, times, health, keys)| {
+        let ((keep_idle, settle), (fair, slots_per_key)) = (times, keys);
         PoolSpec {
             backends: backends.into_iter().map(|(key, slots)| BackendSpec { key, slots }).collect(),
             queue_length,
             keep_idle: Duration::from_nanos(keep_idle * UNIT),
             health,
-            ..PoolSpec::default()
+            settle: Duration::from_nanos(settle * UNIT),
+            fair,
+            slots_per_key,
         }
     })
 }
@@ -67,16 +76,23 @@ fn call() -> impl Strategy<Value = Call> {
     let mode = prop::sample::select(vec![Mode::Ready, Mode::Ready, Mode::Drain, Mode::Maintenance]);
     let health = prop::sample::select(vec![Health::Up, Health::Up, Health::Down]);
     let which = any::<usize>();
+    let name = (0_u64..4, 0_u32..4, prop::sample::select(Lane::ALL.to_vec()));
+    let ask = (near, avoid, name).prop_map(|(near, avoid, (key, weight, lane))| {
+        let mut ask = Ask::new(Core(near), Time::NEVER);
+        (ask.avoid, ask.key, ask.weight, ask.lane) = (avoid, Key(key), weight, lane);
+        ask
+    });
+    let units = prop_oneof![9 => 0_u64..4, 1 => AGEING - 2..AGEING + 3];
     prop_oneof![
-        200 => (near, avoid, wait, any::<bool>())
-            .prop_map(|(near, avoid, wait, looks)| Call::Arrive { near, avoid, wait, looks }),
+        200 => (ask, wait, any::<bool>()).prop_map(|(ask, wait, looks)| Call::Arrive { ask, wait, looks }),
         40 => which.prop_map(Call::Look),
         30 => which.prop_map(Call::Leave),
         20 => which.prop_map(Call::Linger),
+        15 => which.prop_map(Call::Doubt),
         140 => (which, outcome, any::<bool>())
             .prop_map(|(which, outcome, keeps)| Call::Release { which, outcome, keeps }),
         30 => (which, prop::option::of(0_u64..5)).prop_map(|(which, time)| Call::Rest { which, time }),
-        70 => (0_u64..4, any::<bool>()).prop_map(|(units, ticks)| Call::Pass { units, ticks }),
+        70 => (units, any::<bool>()).prop_map(|(units, ticks)| Call::Pass { units, ticks }),
         20 => pool().prop_map(Call::Reconfigure),
         20 => (key(), health).prop_map(|(key, health)| Call::Observe(key, health)),
         20 => (key(), mode).prop_map(|(key, mode)| Call::SetMode(key, mode)),
@@ -147,10 +163,8 @@ impl Test {
     fn call(&mut self, call: Call) {
         let now = self.naive.now;
         match call {
-            Call::Arrive { near, avoid, wait, looks } => {
-                let until = wait.map_or(Time::NEVER, |units| now + Duration::from_nanos(units * UNIT));
-                let mut ask = Ask::new(Core(near), until);
-                ask.avoid = avoid;
+            Call::Arrive { mut ask, wait, looks } => {
+                ask.until = wait.map_or(Time::NEVER, |units| now + Duration::from_nanos(units * UNIT));
                 self.arrive(&ask, looks);
             }
             Call::Look(which) => {
@@ -162,7 +176,8 @@ impl Test {
                 if let Some(name) = pick(&self.real.tickets, which) {
                     let mut effects =
                         self.real.dispatcher.leave(now, self.real.tickets.remove(&name).unwrap());
-                    let spent = self.naive.leave(name).then_some(name);
+                    let spent =
+                        self.naive.leave(name, &mut |name| self.real.collect(now, name)).then_some(name);
                     assert_eq!(effects.spent.take(), spent);
                     self.compare(effects);
                 }
@@ -171,6 +186,13 @@ impl Test {
                 if let Some(name) = pick(&self.real.at_work, which) {
                     self.real.dispatcher.linger(now, self.real.at_work[&name]);
                     self.naive.linger(name);
+                }
+            }
+            Call::Doubt(which) => {
+                if let Some(name) = pick(&self.real.at_work, which) {
+                    let effects = self.real.dispatcher.doubt(now, self.real.at_work[&name]);
+                    self.naive.doubt(name, &mut |name| self.real.collect(now, name));
+                    self.compare(effects);
                 }
             }
             Call::Release { which, outcome, keeps } => {
@@ -242,7 +264,8 @@ impl Test {
 
     fn arrive(&mut self, ask: &Ask, looks: bool) {
         let (now, name) = (self.naive.now, self.name());
-        let (answer, choice) = match self.real.dispatcher.arrive(now, ask.clone()).0 {
+        let (arrival, displaced) = self.real.dispatcher.arrive(now, ask.clone());
+        let (answer, choice) = match arrival {
             Arrival::Granted(grant) => (Expected::Granted, Some(self.real.hold(name, grant))),
             Arrival::Refused(refusal) => {
                 assert!((1..=60).contains(&refusal.retry_after.as_secs()));
@@ -255,6 +278,7 @@ impl Test {
         };
         let expected = self.naive.arrive(name, ask, &mut |_| choice.expect("a slot is idle and may be used"));
         assert_eq!(answer, expected);
+        assert_eq!(displaced, self.naive.displaced.take());
         if looks && answer == Expected::Queued {
             self.look(name);
         }
@@ -266,10 +290,7 @@ impl Test {
         let (collected, _) = self.real.dispatcher.collect(now, ticket, || name);
         let standing = match collected {
             Collected::Granted(grant) => Standing::Granted(self.real.hold(name, grant)),
-            Collected::Refused(refusal) => {
-                assert_eq!(refusal.reason, Reason::WaitOver);
-                Standing::Over
-            }
+            Collected::Refused(refusal) => Standing::Over(refusal.reason),
             Collected::Waiting => {
                 self.real.tickets.insert(name, ticket);
                 Standing::Waiting

@@ -3,11 +3,16 @@
 //! Where the promise leaves a choice (which of several equals), the model is told what the dispatcher chose, checks
 //! that it was among the allowed, and goes on from there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use idleway_core::{Ask, BackendKey, Counts, Health, Kept, Mode, Outcome, PoolSpec, Reason, Time, Until};
+use idleway_core::{
+    Ask, BackendKey, Counts, Health, Kept, Key, Lane, Mode, Outcome, PoolSpec, Reason, Time, Until,
+};
 
-use crate::site::{Purpose, Site, State, Taken, Work};
+use crate::{
+    accounts::{Accounts, Charge},
+    site::{Purpose, Site, State, Taken, Work},
+};
 
 /// A request or a probe, from its first word to its last.
 pub(crate) type Name = usize;
@@ -20,14 +25,18 @@ pub(crate) struct Naive {
     pub(crate) now: Time,
     sites: BTreeMap<BackendKey, Site>,
     front: Vec<Waiter>,
+    /// Of all lanes, as they came.
     main: Vec<Waiter>,
+    accounts: Accounts,
     /// Granted by a release and not collected.
     given: BTreeMap<Name, Choice>,
     /// Refused and not collected.
-    over: BTreeSet<Name>,
+    over: BTreeMap<Name, Reason>,
     spec: PoolSpec,
     is_closing: bool,
     pub(crate) woken: Vec<Name>,
+    /// Whom the last arrival woke, to make room.
+    pub(crate) displaced: Option<Name>,
     pub(crate) closed: Vec<Connection>,
 }
 
@@ -35,6 +44,7 @@ pub(crate) struct Naive {
 struct Waiter {
     name: Name,
     ask: Ask,
+    since: Time,
     has_waker: bool,
 }
 
@@ -50,7 +60,7 @@ pub(crate) enum Expected {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Standing {
     Granted(Choice),
-    Over,
+    Over(Reason),
     Waiting,
 }
 
@@ -73,11 +83,13 @@ impl Naive {
             sites,
             front: Vec::new(),
             main: Vec::new(),
+            accounts: Accounts::new(&spec),
             given: BTreeMap::new(),
-            over: BTreeSet::new(),
+            over: BTreeMap::new(),
             spec,
             is_closing: false,
             woken: Vec::new(),
+            displaced: None,
             closed: Vec::new(),
         }
     }
@@ -87,7 +99,10 @@ impl Naive {
         if self.is_closing && !is_retry {
             return Expected::Refused(Reason::Draining);
         }
-        if self.grant(name, ask, choose) {
+        let may_take = self.accounts.may_take(ask.key);
+        if may_take && self.can_use_any(ask) {
+            self.open(ask);
+            assert!(self.grant(name, ask, choose));
             return Expected::Granted;
         }
         let would_wait = self.spec.queue_length > 0 && ask.until > self.now;
@@ -96,16 +111,25 @@ impl Naive {
             return Expected::Refused(Reason::NoBackendUp);
         }
         if !would_wait {
-            return Expected::Refused(Reason::Busy);
+            return Expected::Refused(if may_take { Reason::Busy } else { Reason::KeyBusy });
         }
-        let (lane, length) = match is_retry {
-            true => (&mut self.front, 64),
-            false => (&mut self.main, self.spec.queue_length),
+        let is_full = match is_retry {
+            true => self.front.len() >= 64,
+            false => self.main.len() >= self.spec.queue_length,
         };
-        if lane.len() >= length {
-            return Expected::Refused(Reason::QueueFull);
+        if is_full {
+            let Some(displaced) = self.whom_to_displace(ask).filter(|_| !is_retry) else {
+                return Expected::Refused(Reason::QueueFull);
+            };
+            self.displaced = self.refuse(displaced, Reason::Displaced);
         }
-        lane.push(Waiter { name, ask: ask.clone(), has_waker: false });
+        self.open(ask);
+        let waiter = Waiter { name, ask: ask.clone(), since: self.now, has_waker: false };
+        if is_retry {
+            self.front.push(waiter)
+        } else {
+            self.main.push(waiter)
+        }
         Expected::Queued
     }
 
@@ -113,8 +137,8 @@ impl Naive {
         if let Some(choice) = self.given.remove(&name) {
             return Standing::Granted(choice);
         }
-        if self.over.remove(&name) {
-            return Standing::Over;
+        if let Some(reason) = self.over.remove(&name) {
+            return Standing::Over(reason);
         }
         let now = self.now;
         let waiter = self.front.iter_mut().chain(&mut self.main).find(|waiter| waiter.name == name).unwrap();
@@ -123,19 +147,20 @@ impl Naive {
             return Standing::Waiting;
         }
         self.forget_waiter(name);
-        Standing::Over
+        Standing::Over(Reason::WaitOver)
     }
 
     /// Answers whether a waker comes back.
-    pub(crate) fn leave(&mut self, name: Name) -> bool {
+    pub(crate) fn leave(&mut self, name: Name, choose: Choose<'_>) -> bool {
         if let Some((key, kept)) = self.given.remove(&name) {
             let site = self.sites.get_mut(&key).unwrap();
             let purpose = site.work.iter().find(|work| work.name == name).unwrap().purpose;
             site.judge(self.now, self.spec.health, Outcome::Ignored, purpose);
-            self.free(key, name, kept.map(|connection| (connection, u16::try_from(connection % 3).unwrap())));
+            let kept = kept.map(|connection| (connection, u16::try_from(connection % 3).unwrap()));
+            self.free(key, name, kept, choose);
             return false;
         }
-        if self.over.remove(&name) {
+        if self.over.remove(&name).is_some() {
             return false;
         }
         self.forget_waiter(name).has_waker
@@ -144,6 +169,11 @@ impl Naive {
     pub(crate) fn linger(&mut self, name: Name) {
         let key = self.key_of(name);
         self.work(key, name).state = Taken::Lingering;
+        self.note_work(key, name);
+    }
+
+    pub(crate) fn doubt(&mut self, name: Name, choose: Choose<'_>) {
+        self.put_to_rest(name, Taken::Doubted, choose);
     }
 
     pub(crate) fn release(
@@ -154,28 +184,33 @@ impl Naive {
         choose: Choose<'_>,
     ) {
         let key = self.key_of(name);
-        let purpose = self.work(key, name).purpose;
+        let Work { purpose, state, .. } = *self.work(key, name);
+        let has_worked = outcome == Outcome::Success || matches!(state, Taken::Lingering | Taken::Doubted);
+        let is_request = matches!(purpose, Purpose::Work | Purpose::Trial);
+        if has_worked && is_request {
+            self.note_work(key, name);
+        }
+        let settles = has_worked && is_request && !self.spec.settle.is_zero();
         let site = self.sites.get_mut(&key).unwrap();
         let turned = site.judge(self.now, self.spec.health, outcome, purpose);
         if purpose == Purpose::Proof && outcome != Outcome::Success {
             self.work(key, name).state = Taken::Resting(Until::Proof);
             self.closed.extend(kept.map(|kept| kept.connection));
+        } else if settles {
+            let end = self.now + self.spec.settle;
+            let work = self.work(key, name);
+            work.state = Taken::Resting(Until::Time(end));
+            work.kept = kept.map(|kept| (kept.connection, kept.core.0));
         } else {
-            self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)));
+            self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)), choose);
         }
-        if turned {
+        if turned || (settles && purpose == Purpose::Trial) {
             self.serve_line(choose);
         }
     }
 
     pub(crate) fn rest(&mut self, name: Name, until: Until, choose: Choose<'_>) {
-        let key = self.key_of(name);
-        let work = self.work(key, name);
-        work.state = Taken::Resting(until);
-        if work.purpose == Purpose::Trial {
-            self.sites.get_mut(&key).unwrap().trial_over();
-            self.serve_line(choose);
-        }
+        self.put_to_rest(name, Taken::Resting(until), choose);
     }
 
     pub(crate) fn tick(&mut self, choose: Choose<'_>) {
@@ -183,7 +218,10 @@ impl Naive {
             && time <= self.now
         {
             match due {
-                Due::Rest(key, name) => self.free(key, name, None),
+                Due::Rest(key, name) => {
+                    let kept = self.work(key, name).kept.take();
+                    self.free(key, name, kept, choose);
+                }
                 Due::Pause(key) => {
                     let site = self.sites.get_mut(&key).unwrap();
                     if let State::Paused(pause, _) = site.health {
@@ -193,9 +231,8 @@ impl Naive {
                 }
                 Due::Kept(key) => self.closed.push(self.sites.get_mut(&key).unwrap().parked.remove(0).1),
                 Due::Wait(name) => {
-                    let waiter = self.forget_waiter(name);
-                    self.woken.extend(waiter.has_waker.then_some(name));
-                    self.over.insert(name);
+                    let wake = self.refuse(name, Reason::WaitOver);
+                    self.woken.extend(wake);
                 }
             }
         }
@@ -209,6 +246,7 @@ impl Naive {
     pub(crate) fn reconfigure(&mut self, spec: PoolSpec, closed: &[Connection], choose: Choose<'_>) {
         let ordered: BTreeMap<_, _> =
             spec.backends.iter().map(|spec| (spec.key, spec.slots as usize)).collect();
+        self.set_rules(&spec);
         self.spec = spec;
         for (key, site) in &mut self.sites {
             site.removed = !ordered.contains_key(key);
@@ -282,7 +320,8 @@ impl Naive {
         assert_eq!(counts.idle, sum(&Site::idle));
         assert_eq!(counts.busy, in_state(|state| *state == Taken::Busy));
         assert_eq!(counts.lingering, in_state(|state| *state == Taken::Lingering));
-        assert_eq!(counts.resting, in_state(|state| matches!(state, Taken::Resting(_))));
+        let is_resting = |state: &Taken| matches!(state, Taken::Resting(_) | Taken::Doubted);
+        assert_eq!(counts.resting, in_state(is_resting));
         assert_eq!(counts.slots, sum(&|site| site.slots.max(site.work.len())));
         assert_eq!(counts.kept, sum(&|site| site.parked.len()));
         assert_eq!(counts.backends, self.sites.len() as u64);
@@ -290,17 +329,110 @@ impl Naive {
         assert_eq!(counts.waiting, (self.front.len() + self.main.len()) as u64);
     }
 
+    /// Who asks and is not refused has an account from then on.
+    fn open(&mut self, ask: &Ask) {
+        if self.accounts.are_kept() {
+            self.accounts.ask(ask.key, ask.weight, self.waits(ask.key));
+        }
+    }
+
+    fn waits(&self, key: Key) -> bool {
+        self.front.iter().chain(&self.main).any(|waiter| waiter.ask.key == key)
+    }
+
+    fn set_rules(&mut self, spec: &PoolSpec) {
+        let before = std::mem::replace(&mut self.accounts, Accounts::new(spec));
+        if self.accounts.are_kept() == before.are_kept() {
+            self.accounts = before;
+            (self.accounts.fair, self.accounts.slots_per_key) = (spec.fair, spec.slots_per_key);
+            return;
+        }
+        let works = self.sites.values_mut().flat_map(|site| &mut site.work);
+        works.filter_map(|work| work.charge.as_mut()).for_each(|charge| self.accounts.count(charge));
+        let in_lanes = Lane::ALL
+            .into_iter()
+            .flat_map(|lane| self.main.iter().filter(move |waiter| waiter.ask.lane == lane));
+        for Waiter { ask, .. } in self.front.iter().chain(in_lanes) {
+            self.accounts.ask(ask.key, ask.weight, true);
+        }
+    }
+
+    /// Whose turn it is behind the front lane.
+    fn next_in_main(&self) -> Option<Name> {
+        let first_of_lane = |lane: Lane| {
+            let mut seen = Vec::new();
+            let mut firsts = Vec::new();
+            for (place, waiter) in self.main.iter().enumerate().filter(|(_, waiter)| waiter.ask.lane == lane)
+            {
+                let key = waiter.ask.key;
+                let is_known = self.accounts.are_kept();
+                if !seen.contains(&key) && self.accounts.may_take(key) {
+                    let virtual_time = if is_known { self.accounts.virtual_time(key) } else { 0 };
+                    firsts.push((virtual_time, place, waiter));
+                }
+                seen.push(key);
+            }
+            firsts.into_iter().min_by_key(|&(virtual_time, place, _)| (virtual_time, place))
+        };
+        let candidates = Lane::ALL.into_iter().enumerate().filter_map(|(step, lane)| {
+            let waiter = first_of_lane(lane)?.2;
+            Some((waiter.since + Lane::AGEING * u32::try_from(step).unwrap(), step, waiter.name))
+        });
+        candidates.min().map(|(_, _, name)| name)
+    }
+
+    fn whom_to_displace(&self, ask: &Ask) -> Option<Name> {
+        let least = self.main.iter().map(|waiter| waiter.ask.lane).max()?;
+        if least > ask.lane {
+            return self.main.iter().rfind(|waiter| waiter.ask.lane == least).map(|waiter| waiter.name);
+        }
+        let in_lane: Vec<_> = self.main.iter().filter(|waiter| waiter.ask.lane == ask.lane).collect();
+        let of = |key: Key| in_lane.iter().filter(|waiter| waiter.ask.key == key).count();
+        let most = in_lane.iter().map(|waiter| of(waiter.ask.key)).max()?;
+        let newest = in_lane.iter().rfind(|waiter| of(waiter.ask.key) == most)?;
+        (self.spec.fair && most >= of(ask.key) + 1 + 2).then_some(newest.name)
+    }
+
+    /// Ends a wait without a slot; answers whom that wakes.
+    fn refuse(&mut self, name: Name, reason: Reason) -> Option<Name> {
+        let waiter = self.forget_waiter(name);
+        self.over.insert(name, reason);
+        waiter.has_waker.then_some(name)
+    }
+
+    fn note_work(&mut self, key: BackendKey, name: Name) {
+        if let Some(charge) = &mut self.work(key, name).charge {
+            charge.has_worked = true;
+        }
+    }
+
+    fn put_to_rest(&mut self, name: Name, state: Taken, choose: Choose<'_>) {
+        let key = self.key_of(name);
+        self.note_work(key, name);
+        let work = self.work(key, name);
+        work.state = state;
+        if work.purpose == Purpose::Trial {
+            work.purpose = Purpose::Work;
+            self.sites.get_mut(&key).unwrap().trial_over();
+            self.serve_line(choose);
+        }
+    }
+
+    /// Whether an idle slot is there that the ask may use.
+    fn can_use_any(&self, ask: &Ask) -> bool {
+        let may_use = |key: &BackendKey| !ask.avoid.contains(key) || !self.binds(&ask.avoid);
+        self.sites.iter().any(|(key, site)| site.admits() && site.idle() > 0 && may_use(key))
+    }
+
     /// Grants an idle slot if the ask may use one; the choice must be among the best.
     fn grant(&mut self, name: Name, ask: &Ask, choose: Choose<'_>) -> bool {
-        let eligible = |site: &Site| site.admits() && site.idle() > 0;
-        let may_use = |key: &BackendKey| !ask.avoid.contains(key) || !self.binds(&ask.avoid);
-        let mut best: Vec<_> =
-            self.sites.iter().filter(|(key, site)| eligible(site) && may_use(key)).collect();
-        if best.iter().any(|(key, _)| !ask.avoid.contains(key)) {
-            best.retain(|(key, _)| !ask.avoid.contains(key));
-        }
-        if best.is_empty() {
+        if !self.accounts.may_take(ask.key) || !self.can_use_any(ask) {
             return false;
+        }
+        let mut best: Vec<_> =
+            self.sites.iter().filter(|(_, site)| site.admits() && site.idle() > 0).collect();
+        if self.binds(&ask.avoid) || best.iter().any(|(key, _)| !ask.avoid.contains(key)) {
+            best.retain(|(key, _)| !ask.avoid.contains(key));
         }
         let all = best.clone();
         best.retain(|(_, site)| !all.iter().any(|(_, other)| other.has_lower_share(site)));
@@ -315,6 +447,7 @@ impl Naive {
         let (key, kept) = choose(name);
         assert!(best.iter().any(|(best, _)| **best == key), "{key:?} is not among the best: {best:?}");
         self.sites.get_mut(&key).unwrap().take(name, ask.near.0, kept, false);
+        self.work(key, name).charge = Some(self.accounts.charge(ask.key, self.now));
         true
     }
 
@@ -322,19 +455,24 @@ impl Naive {
         self.sites.iter().any(|(key, site)| site.is_up() && !avoid.contains(key))
     }
 
-    fn free(&mut self, key: BackendKey, name: Name, kept: Option<(Connection, u16)>) {
+    fn free(&mut self, key: BackendKey, name: Name, kept: Option<(Connection, u16)>, choose: Choose<'_>) {
+        let has_hope = self.work(key, name).charge.take().is_some_and(|charge| self.settle(charge));
         let site = &self.sites[&key];
         let is_surplus = site.work.len() > site.slots;
-        let may_use = |waiter: &&Waiter| !waiter.ask.avoid.contains(&key) || !self.binds(&waiter.ask.avoid);
-        let first = self.front.iter().find(may_use).or(self.main.first()).map(|waiter| waiter.name);
-        let next = first.filter(|_| !is_surplus && site.admits());
+        let may_use = |waiter: &&Waiter| {
+            self.accounts.may_take(waiter.ask.key)
+                && (!waiter.ask.avoid.contains(&key) || !self.binds(&waiter.ask.avoid))
+        };
+        let first = self.front.iter().find(may_use).map(|waiter| waiter.name).or(self.next_in_main());
+        let next = first.filter(|_| !is_surplus && !has_hope && site.admits());
         if let Some(next) = next {
             let waiter = self.forget_waiter(next);
             self.woken.extend(waiter.has_waker.then_some(next));
             self.given.insert(next, (key, kept.map(|kept| kept.0)));
+            let charge = Some(self.accounts.charge(waiter.ask.key, self.now));
             let site = self.sites.get_mut(&key).unwrap();
             let purpose = site.purpose();
-            *self.work(key, name) = Work { name: next, state: Taken::Busy, purpose };
+            *self.work(key, name) = Work { name: next, state: Taken::Busy, purpose, charge, kept: None };
             return;
         }
         let site = self.sites.get_mut(&key).unwrap();
@@ -349,15 +487,37 @@ impl Naive {
         if site.removed && site.work.is_empty() {
             self.sites.remove(&key);
         }
+        if has_hope {
+            self.serve_line(choose);
+        }
+    }
+
+    /// Whether those of its key who wait may have a slot now and might not before.
+    fn settle(&mut self, charge: Charge) -> bool {
+        let could_take = self.accounts.may_take(charge.key);
+        self.accounts.settle(charge, self.now);
+        !could_take && self.waits(charge.key)
     }
 
     fn serve_line(&mut self, choose: Choose<'_>) {
-        for waiter in self.front.clone().into_iter().chain(self.main.clone()) {
-            if self.grant(waiter.name, &waiter.ask, choose) {
-                self.forget_waiter(waiter.name);
-                self.woken.extend(waiter.has_waker.then_some(waiter.name));
+        for waiter in self.front.clone() {
+            self.serve(&waiter, choose);
+        }
+        while let Some(name) = self.next_in_main() {
+            let waiter = self.main.iter().find(|waiter| waiter.name == name).expect("it waits").clone();
+            if !self.serve(&waiter, choose) {
+                break;
             }
         }
+    }
+
+    fn serve(&mut self, waiter: &Waiter, choose: Choose<'_>) -> bool {
+        let is_served = self.grant(waiter.name, &waiter.ask, choose);
+        if is_served {
+            self.forget_waiter(waiter.name);
+            self.woken.extend(waiter.has_waker.then_some(waiter.name));
+        }
+        is_served
     }
 
     fn next_due(&self) -> Option<(Time, Due)> {

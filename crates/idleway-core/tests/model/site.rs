@@ -2,7 +2,10 @@
 
 use idleway_core::{HealthPolicy, Mode, Outcome, Time, Until};
 
-use crate::naive::{Connection, Name};
+use crate::{
+    accounts::Charge,
+    naive::{Connection, Name},
+};
 
 /// A backend.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub(crate) struct Work {
     pub(crate) name: Name,
     pub(crate) state: Taken,
     pub(crate) purpose: Purpose,
+    /// None of a probe.
+    pub(crate) charge: Option<Charge>,
+    /// What it keeps while it settles, and on which core.
+    pub(crate) kept: Option<(Connection, u16)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +36,7 @@ pub(crate) enum Taken {
     Busy,
     Lingering,
     Resting(Until),
+    Doubted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,7 +102,7 @@ impl Site {
         assert!(self.best(near).contains(&kept), "{kept:?} is not among the best of {self:?}");
         self.parked.retain(|parked| Some(parked.1) != kept);
         let purpose = if is_probe { Purpose::Probe } else { self.purpose() };
-        self.work.push(Work { name, state: Taken::Busy, purpose });
+        self.work.push(Work { name, state: Taken::Busy, purpose, charge: None, kept: None });
     }
 
     pub(crate) fn purpose(&mut self) -> Purpose {

@@ -444,3 +444,15 @@ fn a_trial_in_doubt_leaves_room_for_another() {
     assert!(stage.release(at(251), trial.slot, Outcome::Ignored, None).is_none(), "one trial at a time");
     assert_eq!(stage.counts().waiting, 1);
 }
+
+#[test]
+fn a_trial_that_settles_leaves_room_for_another() {
+    let mut stage = Stage::new(NOW, PoolSpec { settle: Duration::from_millis(50), ..spec(5, &[(A, 2)]) });
+    let first = granted(&mut stage, ask());
+    assert!(stage.release(NOW, first.slot, Outcome::Failure, None).is_none());
+    assert!(stage.tick(at(250)).is_none());
+    let trial = granted(&mut stage, ask());
+    queued(&mut stage, ask(), "ann");
+    stage.linger(at(260), trial.slot);
+    assert_eq!(woken(stage.release(at(260), trial.slot, Outcome::Ignored, None)), ["ann"]);
+}
