@@ -15,7 +15,7 @@ use std::{
 
 use idleway_core::{
     Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Kept,
-    Mode, Outcome, PoolSpec, SlotId, Ticket, Time, Until,
+    Key, Lane, Mode, Outcome, PoolSpec, SlotId, Ticket, Time, Until,
 };
 
 const CLIENTS: usize = 250;
@@ -52,6 +52,8 @@ enum Event {
     TimesOut(Name),
     /// The task that holds the permit is cancelled.
     Dropped(Name),
+    /// Nobody knows any more whether the backend works for it.
+    Doubted(Name),
     /// The backend ends its work.
     Ends(Name),
     Crashes(BackendKey),
@@ -65,6 +67,8 @@ enum Event {
 /// What becomes of a client.
 #[derive(Debug, Default)]
 struct Client {
+    key: Key,
+    lane: Lane,
     avoid: Vec<BackendKey>,
     ticket: Option<Ticket>,
     /// The slot that the gateway holds for it.
@@ -82,13 +86,15 @@ struct World {
     scheduled: usize,
     dispatcher: Dispatcher<Connection, Name>,
     clients: Vec<Client>,
-    /// Those in the main lane, in the order of their arrival.
+    /// Those in the main lanes, in the order of their arrival.
     line: BTreeSet<(Time, Name)>,
     arrived: BTreeMap<Name, Time>,
     woken: VecDeque<Name>,
     /// Slots that rest without proof, and whose work is the doubt.
     doubts: BTreeMap<u32, Name>,
     limits: BTreeMap<BackendKey, u32>,
+    /// The most slots of one key, since `reconfigure`.
+    slots_per_key: Option<u32>,
     crashed: BTreeSet<BackendKey>,
     /// When the driver means to wake up.
     driver: Option<Time>,
@@ -100,18 +106,25 @@ impl World {
         let mut random = Random(seed);
         let spec = spec(&mut random);
         let limits = limits(&spec);
+        let slots_per_key = spec.slots_per_key;
+        let clients = (0..CLIENTS).map(|_| {
+            let key = Key(random.below(4));
+            Client { key, lane: random.one_of(&Lane::ALL), ..Client::default() }
+        });
+        let clients = clients.collect();
         let mut world = Self {
             random,
             now: Time::ZERO,
             events: BinaryHeap::new(),
             scheduled: 0,
             dispatcher: Dispatcher::new(Time::ZERO, spec),
-            clients: (0..CLIENTS).map(|_| Client::default()).collect(),
+            clients,
             line: BTreeSet::new(),
             arrived: BTreeMap::new(),
             woken: VecDeque::new(),
             doubts: BTreeMap::new(),
             limits,
+            slots_per_key,
             crashed: BTreeSet::new(),
             driver: None,
             served: 0,
@@ -183,6 +196,13 @@ impl World {
                     self.carry_out(effects);
                 }
             }
+            Event::Doubted(name) => {
+                if let Some(slot) = self.clients[name].slot {
+                    self.clients[name].ends = 1;
+                    let effects = self.dispatcher.doubt(self.now, slot);
+                    self.carry_out(effects);
+                }
+            }
             Event::Ends(name) => self.end(name, Outcome::Success),
             Event::Crashes(key) => {
                 self.crashed.insert(key);
@@ -198,6 +218,7 @@ impl World {
             Event::Reconfigures => {
                 let spec = spec(&mut self.random);
                 self.limits = limits(&spec);
+                self.slots_per_key = spec.slots_per_key;
                 let effects = self.dispatcher.reconfigure(self.now, spec);
                 self.carry_out(effects);
             }
@@ -221,9 +242,11 @@ impl World {
     fn ask(&mut self, name: Name) {
         let until = self.now + Duration::from_millis(self.random.below(1_500));
         let mut ask = Ask::new(Core(u16::try_from(self.random.below(3)).unwrap()), until);
-        ask.avoid.clone_from(&self.clients[name].avoid);
+        let Client { key, lane, ref avoid, .. } = self.clients[name];
+        (ask.avoid, ask.key, ask.lane) = (avoid.clone(), key, lane);
+        ask.weight = u32::try_from(key.0).unwrap();
         let is_retry = !ask.avoid.is_empty();
-        let others_wait = self.line.iter().any(|(_, name)| !self.woken.contains(name));
+        let others_wait = self.flow(name).any(|name| !self.woken.contains(&name));
         let (arrival, displaced) = self.dispatcher.arrive(self.now, ask);
         self.woken.extend(displaced);
         match arrival {
@@ -255,10 +278,10 @@ impl World {
         assert!(spent.is_none_or(|spent| spent == name));
         match collected {
             Collected::Granted(grant) => {
-                let first = self.line.first().copied();
+                let first = self.flow(name).next();
                 let place = self.step_out(name);
                 assert!(
-                    place.is_none() || place == first,
+                    place.is_none() || first == Some(name),
                     "first come, first served: {first:?}, not {place:?}"
                 );
                 self.work(name, grant);
@@ -276,6 +299,10 @@ impl World {
         let key = grant.backend;
         assert!(grant.kept.is_none_or(|kept| kept.connection == key), "a connection of another backend");
         self.clients[name].slot = Some(grant.slot);
+        let of_key = |client: &&Client| client.key == self.clients[name].key && client.slot.is_some();
+        let held = self.clients.iter().filter(of_key).count();
+        let most = self.slots_per_key.map_or(usize::MAX, |most| most.max(1) as usize);
+        assert!(held <= most, "a key holds {held} of {most} slots");
         if self.crashed.contains(&key) {
             self.clients[name].avoid.push(key);
             let effects = self.give_back(name, Outcome::Failure, None);
@@ -296,6 +323,10 @@ impl World {
             0 => self.within(300, Event::TimesOut(name)),
             1 => self.within(300, Event::Leaves(name)),
             2 => self.within(300, Event::Dropped(name)),
+            3 => {
+                self.within(300, Event::Doubted(name));
+                self.within(600, Event::Dropped(name));
+            }
             _ => {}
         }
     }
@@ -366,7 +397,14 @@ impl World {
         self.woken.extend(effects.wakes);
     }
 
-    /// Takes one out of the main lane; answers where it stood.
+    /// Those in the main lanes that are in line with this one, in the order of their arrival.
+    fn flow(&self, name: Name) -> impl Iterator<Item = Name> {
+        let Client { key, lane, .. } = self.clients[name];
+        let is_same = move |&name: &Name| (self.clients[name].key, self.clients[name].lane) == (key, lane);
+        self.line.iter().map(|(_, name)| *name).filter(is_same)
+    }
+
+    /// Takes one out of the main lanes; answers where it stood.
     fn step_out(&mut self, name: Name) -> Option<(Time, Name)> {
         let place = (self.arrived.remove(&name)?, name);
         self.line.remove(&place);
@@ -401,7 +439,9 @@ fn spec(random: &mut Random) -> PoolSpec {
             pause: Duration::from_millis(50),
             pause_max: Duration::from_millis(400),
         },
-        ..PoolSpec::default()
+        settle: Duration::from_millis(random.below(40).saturating_sub(20)),
+        fair: random.one_in(2),
+        slots_per_key: random.one_in(2).then(|| u32::try_from(random.below(5)).unwrap()),
     }
 }
 
