@@ -9,9 +9,9 @@ use std::{
 };
 
 use idleway_core_loom::{
-    ask::{Ask, Reason},
+    ask::{Ask, Key, Lane, Reason},
     backend::BackendKey,
-    grant::{Kept, Outcome},
+    grant::{Kept, Outcome, Until},
     permit::Permit,
     pool::Pool,
     spec::{BackendSpec, HealthPolicy, PoolSpec},
@@ -44,6 +44,12 @@ fn pool(slots: u32) -> Arc<Pool<Connection>> {
 
 fn waiting() -> Ask {
     Ask::new(Core(0), Time::NEVER)
+}
+
+fn waiting_in(lane: Lane) -> Ask {
+    let mut ask = waiting();
+    ask.lane = lane;
+    ask
 }
 
 fn at_once() -> Ask {
@@ -193,5 +199,121 @@ fn close_against_acquire() {
             assert_eq!(refusal.reason, Reason::Draining);
         }
         assert_all_idle(&pool, 1);
+    });
+}
+
+/// A slot in doubt is given up while one asks and a prober looks: it is never two's, and a success frees it.
+#[test]
+fn doubt_against_probe_and_acquire() {
+    check(|| {
+        let pool = pool(1);
+        let mut permit = now(&pool);
+        permit.started();
+        permit.doubt();
+        let probes = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || {
+                // In doubt it is its holder's; dropped in doubt it is for any prober.
+                if let Some(probe) = pool.take_for_probe(BackendKey(1)) {
+                    probe.finish(Outcome::Success, None);
+                }
+            }
+        });
+        let asks = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || block_on(pool.acquire(at_once())).map(drop)
+        });
+        drop(permit);
+        probes.join().expect("probes");
+        let granted = asks.join().expect("asks").is_ok();
+        let counts = pool.counts();
+        assert_eq!(counts.idle + counts.resting, 1);
+        assert!(!granted || counts.idle == 1, "granted without a proof");
+        assert_eq!(counts.resting == 1, pool.unproven(BackendKey(0)).is_some());
+    });
+}
+
+/// The holder of a slot in doubt finishes while one waits and another leaves: the slot comes to who stays.
+#[test]
+fn release_from_doubt_against_leave() {
+    check(|| {
+        let pool = pool(1);
+        let mut permit = now(&pool);
+        let mut leaver = Box::pin(pool.acquire(waiting()));
+        assert!(poll_once(leaver.as_mut()).is_pending());
+        let mut next = Box::pin(pool.acquire(waiting()));
+        assert!(poll_once(next.as_mut()).is_pending());
+        let leaves = thread::spawn(move || drop(leaver));
+        let doubts = thread::spawn(move || {
+            permit.doubt();
+            permit.finish(Outcome::Ignored, kept());
+        });
+        assert_eq!(block_on(next).expect("the slot comes to who stays").take_kept(), Some(7));
+        leaves.join().expect("leaves");
+        doubts.join().expect("doubts");
+        assert_all_idle(&pool, 1);
+    });
+}
+
+/// One is displaced while it leaves, and while the slot frees: every wait ends once, and the place is not lost.
+#[test]
+fn displacing_against_leave_and_release() {
+    check(|| {
+        let pool = Pool::new(PoolSpec { queue_length: 1, ..spec(1) }, || Time::ZERO);
+        let permit: Permit<Connection> = now(&pool);
+        let mut loser = Box::pin(pool.acquire(waiting_in(Lane::Low)));
+        assert!(poll_once(loser.as_mut()).is_pending());
+        let leaves = thread::spawn(move || drop(loser));
+        let finishes = thread::spawn(move || permit.finish(Outcome::Success, None));
+        drop(block_on(pool.acquire(waiting_in(Lane::High))).expect("there is room, or it makes room"));
+        leaves.join().expect("leaves");
+        finishes.join().expect("finishes");
+        assert_all_idle(&pool, 1);
+    });
+}
+
+/// One that is displaced while nobody else wakes it learns it, whatever comes first.
+#[test]
+fn displacing_wakes_the_displaced() {
+    check(|| {
+        let pool = Pool::new(PoolSpec { queue_length: 1, ..spec(1) }, || Time::ZERO);
+        let permit: Permit<Connection> = now(&pool);
+        let waits = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || block_on(pool.acquire(waiting_in(Lane::Low))).map(drop)
+        });
+        let urgent = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || block_on(pool.acquire(waiting_in(Lane::High))).map(drop)
+        });
+        permit.rest(Until::Proof);
+        // Without a slot only a displaced or refused one comes back; with one all do.
+        pool.take_for_probe(BackendKey(1)).expect("without proof").finish(Outcome::Success, None);
+        assert!(urgent.join().expect("asks").is_ok(), "it finds room or makes it");
+        if let Err(refusal) = waits.join().expect("asks") {
+            assert!(matches!(refusal.reason, Reason::Displaced | Reason::QueueFull));
+        }
+        assert_all_idle(&pool, 1);
+    });
+}
+
+/// A key at its bound asks while its slot is given back: whatever comes first, it gets a slot.
+#[test]
+fn release_of_a_bound_against_acquire() {
+    check(|| {
+        let bounded = PoolSpec { slots_per_key: Some(1), fair: true, ..spec(2) };
+        let pool: Arc<Pool<Connection>> = Pool::new(bounded, || Time::ZERO);
+        let mut ask = waiting();
+        ask.key = Key(5);
+        let permit = block_on(pool.acquire(ask.clone())).expect("idle");
+        let asks = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || drop(block_on(pool.acquire(ask)).expect("its slot frees"))
+        });
+        let counts = pool.counts();
+        assert!(counts.busy <= 1, "one slot for one key");
+        permit.finish(Outcome::Success, None);
+        asks.join().expect("asks");
+        assert_all_idle(&pool, 2);
     });
 }

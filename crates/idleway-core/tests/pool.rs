@@ -16,7 +16,7 @@ use std::{
 };
 
 use idleway_core::{
-    Acquire, Ask, BackendKey, BackendSpec, Core, Deadline, HealthPolicy, Kept, Outcome, Permit, Pool,
+    Acquire, Ask, BackendKey, BackendSpec, Core, Deadline, HealthPolicy, Kept, Lane, Outcome, Permit, Pool,
     PoolSpec, Reason, Refusal, Time, Until,
 };
 
@@ -182,6 +182,46 @@ fn a_started_permit_that_is_dropped_rests_until_a_proof() {
     assert_eq!(pool.counts().resting, 1, "a probe that was not finished proves nothing");
     pool.take_for_probe(A).expect("the slot without proof").finish(Outcome::Success, None);
     assert_eq!(pool.counts().idle, 1);
+}
+
+#[test]
+fn a_permit_in_doubt_rests_and_is_finished_by_who_knows() {
+    let pool = pool::<u8>(1, 1);
+    let mut permit = now(&pool);
+    permit.doubt();
+    let bell = Bell::new();
+    let mut waits = pool.acquire(waiting());
+    assert!(poll(&mut waits, &bell).is_pending());
+    assert_eq!((pool.counts().resting, pool.unproven(A)), (1, None));
+    assert!(pool.take_for_probe(A).is_none(), "it is its holder's");
+    permit.finish(Outcome::Ignored, kept(5));
+    assert_eq!(bell.rings(), 1);
+    let Poll::Ready(Ok(mut permit)) = poll(&mut waits, &bell) else { panic!("not granted") };
+    // Dropped in doubt it is for any prober, as one that was started.
+    permit.doubt();
+    assert_eq!(permit.take_kept(), Some(5));
+    drop(permit);
+    assert_eq!((pool.counts().resting, pool.unproven(A)), (1, Some(A)));
+    pool.take_for_probe(A).expect("the slot without proof").finish(Outcome::Success, None);
+    assert_eq!((pool.counts().idle, pool.unproven(A)), (1, None));
+}
+
+#[test]
+fn who_is_displaced_is_woken() {
+    let pool = pool::<u8>(1, 1);
+    let _held = now(&pool);
+    let (low, high) = (Bell::new(), Bell::new());
+    let ask = |lane| {
+        let mut ask = waiting();
+        ask.lane = lane;
+        pool.acquire(ask)
+    };
+    let (mut low_waits, mut high_waits) = (ask(Lane::Low), ask(Lane::High));
+    assert!(poll(&mut low_waits, &low).is_pending());
+    assert!(poll(&mut high_waits, &high).is_pending());
+    assert_eq!((low.rings(), high.rings()), (1, 0));
+    let Poll::Ready(Err(refusal)) = poll(&mut low_waits, &low) else { panic!("still in line") };
+    assert_eq!((refusal.reason, pool.counts().waiting), (Reason::Displaced, 1));
 }
 
 #[test]
