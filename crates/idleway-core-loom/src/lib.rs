@@ -11,7 +11,7 @@ pub mod dispatcher;
 #[path = "../../idleway-core/src/effects.rs"]
 pub mod effects;
 #[path = "../../idleway-core/src/estimate.rs"]
-mod estimate;
+pub mod estimate;
 #[path = "../../idleway-core/src/grant.rs"]
 pub mod grant;
 #[path = "../../idleway-core/src/health.rs"]
@@ -28,8 +28,12 @@ pub mod permit;
 mod pick;
 #[path = "../../idleway-core/src/pool.rs"]
 pub mod pool;
+#[path = "../../idleway-core/src/promises.rs"]
+mod promises;
 #[path = "../../idleway-core/src/queue.rs"]
 mod queue;
+#[path = "../../idleway-core/src/service.rs"]
+mod service;
 #[path = "../../idleway-core/src/slots.rs"]
 mod slots;
 #[path = "../../idleway-core/src/spec.rs"]

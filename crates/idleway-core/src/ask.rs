@@ -114,7 +114,8 @@ pub struct Ticket {
 pub struct Refusal {
     /// Why.
     pub reason: Reason,
-    /// An estimate of when a slot may be had, from 1 s to 60 s, without jitter.
+    /// When to ask again: whole seconds, 1 s to 1 h, with jitter. An estimate; after [`Reason::QueueFull`] a promise,
+    /// for which a place in the line is kept about that time where that is possible.
     pub retry_after: Duration,
 }
 
@@ -132,7 +133,7 @@ pub enum Reason {
     Displaced,
     /// `Ask::until` came before a slot did.
     WaitOver,
-    /// No slot can be had in time for its `Ask::deadline`.
+    /// [`Ask::deadline`] has passed, or it will before a slot can be had and the work be done.
     TooLate,
     /// No backend is up and ready, and none may be tried now.
     NoBackendUp,
@@ -147,8 +148,8 @@ impl fmt::Display for Reason {
             Self::KeyBusy => "all slots that this key may have are busy",
             Self::QueueFull => "the queue is full",
             Self::Displaced => "another took its place in the full queue",
-            Self::TooLate => "no slot can be had in time",
             Self::WaitOver => "the wait in the queue is over",
+            Self::TooLate => "no slot can be had in time",
             Self::NoBackendUp => "no backend is up",
             Self::Draining => "the pool is draining",
         })

@@ -15,8 +15,9 @@
 //! | `dispatcher/` | the state machine: the verbs of requests, of the control plane, the matching, the invariants |
 //! | `pool`, `permit` | the mutex around it and the `acquire` future; the owned proof of holding a slot |
 //! | `backend`, `health`, `slots` | one backend, its up and down, the entries of slots in use or with a kept connection |
-//! | `pick`, `estimate` | which idle slot; how long until one frees |
+//! | `pick` | which idle slot |
 //! | `queue`, `lane`, `keys` | the line; whose turn it is in one lane of it; what each key has had and holds |
+//! | `service`, `estimate`, `promises` | how long work takes; how long until a slot frees; what the refused were told |
 //! | `counts`, `time`, `effects`, `line` | slots by state; nanoseconds; what to do outside; an intrusive list |
 //! | `sync` | the mutex: std here, loom's in `idleway-core-loom` |
 
@@ -25,7 +26,7 @@ pub mod backend;
 pub mod counts;
 pub mod dispatcher;
 pub mod effects;
-mod estimate;
+pub mod estimate;
 pub mod grant;
 pub mod health;
 mod keys;
@@ -34,7 +35,9 @@ mod line;
 pub mod permit;
 mod pick;
 pub mod pool;
+mod promises;
 mod queue;
+mod service;
 mod slots;
 pub mod spec;
 mod sync;
@@ -45,6 +48,7 @@ pub use backend::{BackendKey, BackendView, Mode};
 pub use counts::Counts;
 pub use dispatcher::Dispatcher;
 pub use effects::{Effects, Few};
+pub use estimate::Estimate;
 pub use grant::{Grant, Kept, Outcome, SlotId, Until};
 pub use health::Health;
 pub use permit::Permit;

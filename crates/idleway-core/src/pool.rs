@@ -19,6 +19,7 @@ use crate::{
     counts::Counts,
     dispatcher::Dispatcher,
     effects::Effects,
+    estimate::Estimate,
     health::Health,
     permit::Permit,
     spec::PoolSpec,
@@ -92,6 +93,12 @@ impl<C> Pool<C> {
     /// See [`Dispatcher::counts`].
     pub fn counts(&self) -> Counts {
         self.lock().dispatcher.counts()
+    }
+
+    /// See [`Dispatcher::estimate`].
+    pub fn estimate(&self) -> Estimate {
+        let now = self.now();
+        self.lock().dispatcher.estimate(now)
     }
 
     /// See [`Dispatcher::backends`].

@@ -119,6 +119,16 @@ impl<C, W> Queue<C, W> {
         if in_front { self.front.len() < FRONT_LENGTH } else { (self.behind_front() as usize) < self.length }
     }
 
+    /// Whether one more has room behind the front lane, where so many of its places are `kept` for others.
+    pub(crate) fn has_room_beside(&self, kept: usize) -> bool {
+        self.behind_front() as usize + kept < self.length
+    }
+
+    /// How many may wait behind the front lane.
+    pub(crate) const fn length(&self) -> usize {
+        self.length
+    }
+
     pub(crate) fn waiting(&self) -> u32 {
         self.front.len() + self.behind_front()
     }
@@ -186,6 +196,21 @@ impl<C, W> Queue<C, W> {
         });
         // Among equals the first, which is that of the more urgent lane.
         firsts.min_by_key(|&(since, _)| since).map(|(_, index)| index)
+    }
+
+    /// How many are sure to be served before one that would join now, whatever becomes of the others.
+    pub(crate) fn surely_before(&self, ask: &Ask) -> u32 {
+        if !ask.avoid.is_empty() {
+            return 0;
+        }
+        let lanes = 0..=ask.lane.index();
+        let before: u32 = if self.keys.rules().fair {
+            let own = self.keys.find(ask.key).map(|account| self.keys.account(account));
+            own.map_or(0, |own| own.flows[lanes].iter().map(|flow| flow.line.len()).sum())
+        } else {
+            self.lanes[lanes].iter().map(|turns| turns.arrivals.len()).sum()
+        };
+        self.front.len() + before
     }
 
     /// Whom a newcomer takes the place of in a full line: the newest of the least urgent lane below its own; else,

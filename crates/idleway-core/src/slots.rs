@@ -75,6 +75,11 @@ impl<C> Slots<C> {
         self.entries.iter()
     }
 
+    /// How many entries there are, vacant ones too.
+    pub(crate) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn slot(&self, index: u32) -> &Slot<C> {
         &self.entries[index as usize]
     }

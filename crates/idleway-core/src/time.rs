@@ -33,6 +33,14 @@ impl Time {
     }
 }
 
+impl Time {
+    /// The moment so much earlier; the origin where that would be before it.
+    pub(crate) fn before(self, earlier: Duration) -> Self {
+        let nanos = u64::try_from(earlier.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(nanos))
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Self;
 

@@ -14,18 +14,19 @@ use crate::{
     time::Time,
 };
 
-/// Above so many backends the invariants are checked only after every so many calls.
+/// Above so many backends or promises the invariants are checked only after every so many calls.
 #[cfg(debug_assertions)]
 const SAMPLE: u32 = 64;
 
 impl<C, W> Dispatcher<C, W> {
-    /// In debug builds: checks the invariants after a call, above 64 backends after every 64th.
+    /// In debug builds: checks the invariants after a call, above 64 backends or promises after every 64th.
     #[inline]
     pub(super) fn check(&mut self) {
         #[cfg(debug_assertions)]
         {
             self.calls = self.calls.wrapping_add(1);
-            if self.backends.len() <= SAMPLE as usize || self.calls.is_multiple_of(SAMPLE) {
+            let many = self.backends.len().max(self.promises.len());
+            if many <= SAMPLE as usize || self.calls.is_multiple_of(SAMPLE) {
                 self.check_invariants();
             }
         }
@@ -40,6 +41,7 @@ impl<C, W> Dispatcher<C, W> {
         self.check_slots();
         self.check_lanes();
         self.check_work_is_conserved();
+        self.promises.check();
     }
 
     /// The four states add up, in each backend and in the pool; the tournament and the timers agree.

@@ -11,6 +11,7 @@
 mod invariants;
 mod matching;
 mod orders;
+mod outlook;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,15 +19,16 @@ use std::{
 };
 
 use crate::{
-    ask::{Arrival, Ask, Collected, Reason, Refusal, Ticket},
+    ask::{Arrival, Ask, Collected, Reason, Ticket},
     backend::{Backend, BackendKey},
     counts::Counts,
     effects::Effects,
-    estimate::{self, Estimate},
     grant::{Kept, Outcome, SlotId, Until},
     keys::Rules,
     pick::Tournament,
+    promises::{Jitter, Promises},
     queue::{Queue, Standing},
+    service::Service,
     slots::{Purpose, Slots, State},
     spec::{HealthPolicy, PoolSpec},
     time::Time,
@@ -59,7 +61,9 @@ pub struct Dispatcher<C, W> {
     pauses: BTreeSet<(Time, u32)>,
     /// The sum over all backends.
     totals: Counts,
-    estimate: Estimate,
+    service: Service,
+    promises: Promises,
+    jitter: Jitter,
     keep_idle: Duration,
     settle: Duration,
     policy: HealthPolicy,
@@ -85,7 +89,9 @@ impl<C, W> Dispatcher<C, W> {
             unproven: BTreeSet::new(),
             pauses: BTreeSet::new(),
             totals: Counts::default(),
-            estimate: Estimate::default(),
+            service: Service::new(),
+            promises: Promises::new(),
+            jitter: Jitter::default(),
             keep_idle: spec.keep_idle,
             settle: spec.settle,
             policy: spec.health,
@@ -104,6 +110,9 @@ impl<C, W> Dispatcher<C, W> {
     /// An ask that avoids a backend is a request already admitted: it is not refused for [`Reason::Draining`], and
     /// it waits in a lane of its own before all others (64 places; none where the pool has no queue).
     ///
+    /// Who was refused for [`Reason::QueueFull`] and asks again in the same name at the told time finds a place that
+    /// was kept from others. An idle slot is kept from nobody.
+    ///
     /// The second part of the answer wakes one that had to make room in a full line, for [`Reason::Displaced`]: to
     /// be woken outside any lock. There is one only beside [`Arrival::Queued`].
     #[must_use = "one that made room hangs until it is woken"]
@@ -114,7 +123,10 @@ impl<C, W> Dispatcher<C, W> {
         let mut displaced = None;
         let arrival = if self.is_closing && !is_retry {
             Arrival::Refused(self.refusal(Reason::Draining))
+        } else if ask.deadline <= now {
+            Arrival::Refused(self.refusal(Reason::TooLate))
         } else if let Some(at) = if is_at_bound { None } else { self.pick(ask.near, &ask.avoid) } {
+            self.redeem(now, ask.key);
             let asker = self.queue.asker(&ask, now);
             Arrival::Granted(self.grant_idle(at, &asker, now))
         } else {
@@ -123,14 +135,10 @@ impl<C, W> Dispatcher<C, W> {
                 Arrival::Refused(self.refusal(Reason::NoBackendUp))
             } else if !would_wait {
                 Arrival::Refused(self.refusal(if is_at_bound { Reason::KeyBusy } else { Reason::Busy }))
-            } else if self.queue.has_room(is_retry) {
-                Arrival::Queued(self.queue.join(ask, now))
-            } else if let Some(index) = if is_retry { None } else { self.queue.whom_to_displace(&ask) } {
-                let refusal = self.refusal(Reason::Displaced);
-                displaced = self.queue.refuse(index, refusal);
-                Arrival::Queued(self.queue.join(ask, now))
             } else {
-                Arrival::Refused(self.refusal(Reason::QueueFull))
+                let (arrival, made_room) = self.line_up(now, ask);
+                displaced = made_room;
+                arrival
             }
         };
         self.check();
@@ -303,7 +311,7 @@ impl<C, W> Dispatcher<C, W> {
             outcome == Outcome::Success || matches!(entry.state, State::Lingering | State::Doubted);
         let is_request = matches!(purpose, Purpose::Work | Purpose::Trial);
         if has_worked && is_request {
-            self.estimate.learn(now.since(entry.since));
+            self.service.learn(now.since(entry.since));
             self.slots.note_work(index);
         }
         let settles = has_worked && is_request && !self.settle.is_zero();
@@ -345,6 +353,32 @@ impl<C, W> Dispatcher<C, W> {
         }
     }
 
+    /// One that has to wait gets a place in the line, if there is one for it and any sense in it. The second part of
+    /// the answer wakes whoever had to make room.
+    fn line_up(&mut self, now: Time, ask: Ask) -> (Arrival<C>, Option<W>) {
+        if self.is_too_late(now, &ask) {
+            return (Arrival::Refused(self.refusal(Reason::TooLate)), None);
+        }
+        if !ask.avoid.is_empty() {
+            let arrival = match self.queue.has_room(true) {
+                true => Arrival::Queued(self.queue.join(ask, now)),
+                false => Arrival::Refused(self.refusal(Reason::QueueFull)),
+            };
+            return (arrival, None);
+        }
+        let (was_promised, kept) = self.redeem(now, ask.key);
+        if self.queue.has_room_beside(kept) {
+            return (Arrival::Queued(self.queue.join(ask, now)), None);
+        }
+        let Some(index) = self.queue.whom_to_displace(&ask) else {
+            let refusal = self.refuse_with_promise(now, Reason::QueueFull, ask.key, was_promised);
+            return (Arrival::Refused(refusal), None);
+        };
+        let refusal = self.refusal(Reason::Displaced);
+        let displaced = self.queue.refuse(index, refusal);
+        (Arrival::Queued(self.queue.join(ask, now)), displaced)
+    }
+
     fn next_due(&self) -> Option<(Time, Due)> {
         let rest = self.slots.first_rest().map(|(time, index)| (time, Due::RestOver(index)));
         let pause = self.pauses.first().map(|&(time, at)| (time, Due::PauseOver(at)));
@@ -377,16 +411,5 @@ impl<C, W> Dispatcher<C, W> {
                 effects.wakes.extend(self.queue.refuse(index, refusal));
             }
         }
-    }
-
-    fn refusal(&self, reason: Reason) -> Refusal {
-        let retry_after = match reason {
-            Reason::NoBackendUp => {
-                let pause_end = self.pauses.first().map(|&(time, _)| time.since(self.now));
-                estimate::within_bounds(pause_end.unwrap_or(self.policy.pause_max))
-            }
-            _ => self.estimate.slot_in(self.queue.waiting().into(), self.totals.up_slots),
-        };
-        Refusal { reason, retry_after }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Naive {
     pub(crate) woken: Vec<Name>,
     /// Whom the last arrival woke, to make room.
     pub(crate) displaced: Option<Name>,
+    /// Someone found the line full and was told a time.
+    has_promised: bool,
     pub(crate) closed: Vec<Connection>,
 }
 
@@ -90,11 +92,18 @@ impl Naive {
             is_closing: false,
             woken: Vec::new(),
             displaced: None,
+            has_promised: false,
             closed: Vec::new(),
         }
     }
 
-    pub(crate) fn arrive(&mut self, name: Name, ask: &Ask, choose: Choose<'_>) -> Expected {
+    /// At most half of the line is kept for those who were told a time.
+    fn may_keep_places(&self) -> bool {
+        self.has_promised && self.main.len() + self.spec.queue_length.div_ceil(2) >= self.spec.queue_length
+    }
+
+    /// `found_full`: the real one said so of the line.
+    pub(crate) fn arrive(&mut self, name: Name, ask: &Ask, found_full: bool, choose: Choose<'_>) -> Expected {
         let is_retry = !ask.avoid.is_empty();
         if self.is_closing && !is_retry {
             return Expected::Refused(Reason::Draining);
@@ -115,10 +124,11 @@ impl Naive {
         }
         let is_full = match is_retry {
             true => self.front.len() >= 64,
-            false => self.main.len() >= self.spec.queue_length,
+            false => self.main.len() >= self.spec.queue_length || (found_full && self.may_keep_places()),
         };
         if is_full {
             let Some(displaced) = self.whom_to_displace(ask).filter(|_| !is_retry) else {
+                self.has_promised |= !is_retry;
                 return Expected::Refused(Reason::QueueFull);
             };
             self.displaced = self.refuse(displaced, Reason::Displaced);
@@ -126,9 +136,9 @@ impl Naive {
         self.open(ask);
         let waiter = Waiter { name, ask: ask.clone(), since: self.now, has_waker: false };
         if is_retry {
-            self.front.push(waiter)
+            self.front.push(waiter);
         } else {
-            self.main.push(waiter)
+            self.main.push(waiter);
         }
         Expected::Queued
     }

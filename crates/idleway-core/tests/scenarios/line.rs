@@ -1,6 +1,6 @@
 //! Who is next: lanes, keys, bounds, and who makes room in a full line.
 
-use idleway_core::{Arrival, Ask, Collected, Key, Lane, Outcome, PoolSpec, Reason, SlotId, Ticket, Until};
+use idleway_core::{Arrival, Ask, Collected, Key, Lane, Outcome, PoolSpec, Reason, SlotId, Ticket};
 
 use crate::stage::*;
 
@@ -171,7 +171,7 @@ fn a_key_at_its_bound_is_passed_over() {
     assert_eq!(woken(stage.release(NOW, of_y, Outcome::Success, None)), ["z"]);
     assert_eq!(woken(stage.release(NOW, of_x, Outcome::Success, None)), ["x"], "as they came");
     assert_eq!(stage.counts().waiting, 0);
-    drop(collected(&mut stage, x));
+    let _ = collected(&mut stage, x);
 }
 
 #[test]

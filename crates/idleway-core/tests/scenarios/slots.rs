@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use idleway_core::{
-    Arrival, Ask, BackendKey, Collected, Health, Mode, Outcome, PoolSpec, Reason, Refusal, Until,
-};
+use idleway_core::{Ask, BackendKey, Collected, Health, Mode, Outcome, PoolSpec, Reason, Refusal, Until};
 
 use crate::stage::*;
 
@@ -112,7 +110,8 @@ fn a_lingering_slot_is_taken_until_the_backend_ends() {
     assert_eq!((stage.counts().lingering, stage.counts().idle), (0, 1));
     // The whole time it was held is what the next one is told.
     granted(&mut stage, ask());
-    assert_eq!(refused(&mut stage, ask()).retry_after, Duration::from_secs(20));
+    let told = refused(&mut stage, ask()).retry_after.as_secs();
+    assert!((20..=32).contains(&told), "{told}: what it takes, and jitter");
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! What newcomers may expect, and what the refused are told.
+
+use std::time::Duration;
+
+use super::Dispatcher;
+use crate::{
+    ask::{Ask, Key, Reason, Refusal},
+    estimate::{Estimate, Outlook, Rest, duration},
+    grant::Until,
+    promises::Terms,
+    slots::State,
+    time::Time,
+};
+
+/// So many slots are looked at for an estimate; in a larger pool each of them stands for several.
+const SAMPLE: usize = 32;
+/// Promises are made for this part of what the slots can do, at most: the rest is left to newcomers, and to work that
+/// takes longer than expected. More of it would shorten the told times and break more promises.
+const PROMISED: f64 = 0.4;
+/// Nobody is told to come back before a slot has become free with this probability.
+const SURELY: f64 = 0.9;
+/// A place is kept for a promise at least so long before it is due.
+const LEAST_LEAD: Duration = Duration::from_millis(20);
+
+impl<C, W> Dispatcher<C, W> {
+    /// What one that came now might expect. Costs a look at no more than 32 slots.
+    #[must_use]
+    pub fn estimate(&self, now: Time) -> Estimate {
+        let now = self.now.max(now);
+        let quantile = |q| self.service.quantile(q).map(duration);
+        let nth = f64::from(self.queue.waiting()) + 1.0;
+        Estimate {
+            wait: self.outlook(now).map(|outlook| duration(outlook.slot_in(nth))),
+            p50: quantile(0.5),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
+        }
+    }
+
+    /// Whether one that would have to wait cannot be answered before its deadline.
+    ///
+    /// Only what is in vain is to be refused, so the wait is taken early: behind those alone who are sure to be served
+    /// before, and the mean of that less two standard deviations; to it comes the median of the work itself. Nothing learned yet: nothing is claimed.
+    pub(super) fn is_too_late(&self, now: Time, ask: &Ask) -> bool {
+        if ask.deadline == Time::NEVER {
+            return false;
+        }
+        let (Some(outlook), Some(median)) = (self.outlook(now), self.service.quantile(0.5)) else {
+            return ask.deadline <= now;
+        };
+        let early = outlook.slot_in_early(f64::from(self.queue.surely_before(ask)) + 1.0);
+        now + duration(early + median) > ask.deadline
+    }
+
+    /// One asks in the name `key`. Answers whether it was promised a place about now, which is used up thereby, and how
+    /// many places of the line it must leave to others that were.
+    pub(super) fn redeem(&mut self, now: Time, key: Key) -> (bool, usize) {
+        if self.promises.is_empty() {
+            return (false, 0);
+        }
+        let was_promised = self.promises.redeem(now, key);
+        let kept = if was_promised { 0 } else { self.promises.kept(now, self.queue.length()) };
+        (was_promised, kept)
+    }
+
+    /// Refuses one for which the line has no place, and promises it one at a later time; one that was promised a place
+    /// already, and finds none, at the next possible time.
+    pub(super) fn refuse_with_promise(
+        &mut self,
+        now: Time,
+        reason: Reason,
+        key: Key,
+        was_promised: bool,
+    ) -> Refusal {
+        let Some(outlook) = self.outlook(now) else {
+            return self.refusal(reason);
+        };
+        let length = self.queue.length();
+        let terms = Terms {
+            soonest: duration(outlook.soonest(SURELY)),
+            spacing: duration(outlook.spacing() / PROMISED),
+            // In this time the slots work off a whole line.
+            lead: duration(outlook.spacing() * length as f64).max(LEAST_LEAD),
+            together: u32::try_from(length.div_ceil(2)).unwrap_or(u32::MAX),
+        };
+        let told = self.promises.make(now, key, terms, was_promised);
+        Refusal { reason, retry_after: told.unwrap_or_else(|wait| self.jitter.spread(wait)) }
+    }
+
+    /// Refuses one to which nothing is promised: it is told when the line that stands now is worked off.
+    pub(super) fn refusal(&mut self, reason: Reason) -> Refusal {
+        let wait = if reason == Reason::NoBackendUp {
+            let pause_end = self.pauses.first().map(|&(time, _)| time.since(self.now));
+            pause_end.unwrap_or(self.policy.pause_max)
+        } else {
+            let waiting = f64::from(self.queue.waiting());
+            let outlook = self.outlook(self.now);
+            let seconds = outlook.map(|outlook| outlook.soonest(SURELY) + waiting * outlook.spacing());
+            duration(seconds.unwrap_or_default())
+        };
+        Refusal { reason, retry_after: self.jitter.spread(wait) }
+    }
+
+    /// When the slots of the backends that are up become free. Those that rest until a proof are not counted on.
+    fn outlook(&self, now: Time) -> Option<Outlook<'_>> {
+        let stride = self.slots.len().div_ceil(SAMPLE).max(1);
+        let mut rests = Vec::with_capacity(SAMPLE);
+        let mut unproven = 0;
+        for slot in self.slots.entries().step_by(stride) {
+            match slot.state {
+                State::Vacant | State::Parked => {}
+                _ if !self.backends[slot.backend as usize].is_up() => {}
+                State::Busy | State::Lingering | State::Doubted => {
+                    rests.push(Rest::Working(now.since(slot.since).as_secs_f64()));
+                }
+                State::Resting(Until::Time(end)) => rests.push(Rest::Free(end.since(now).as_secs_f64())),
+                State::Resting(Until::Proof) => unproven += stride,
+            }
+        }
+        let slots = usize::try_from(self.totals.up_slots).unwrap_or(usize::MAX).saturating_sub(unproven);
+        let idle = slots.saturating_sub(rests.len() * stride) / stride;
+        rests.extend(std::iter::repeat_n(Rest::Free(0.0), idle.min(SAMPLE)));
+        let each = slots as f64 / rests.len() as f64;
+        Outlook::new(&self.service, rests, each)
+    }
+}
