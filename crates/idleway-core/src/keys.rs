@@ -132,10 +132,12 @@ impl Keys {
     }
 
     /// The account of a key that is about to hold or want something; its weight is this from now on.
+    #[inline]
     pub(crate) fn open(&mut self, key: Key, weight: u32) -> u32 {
-        if !self.rules.are_keyed() {
-            return EVERYONE;
-        }
+        if self.rules.are_keyed() { self.open_own(key, weight) } else { EVERYONE }
+    }
+
+    fn open_own(&mut self, key: Key, weight: u32) -> u32 {
         let index = match self.by_key.get(&key) {
             Some(&index) => {
                 if self.account(index).is_idle() {
@@ -161,41 +163,20 @@ impl Keys {
     }
 
     /// A slot is granted in the name of a key: it is charged what it will probably take.
+    #[inline]
     pub(crate) fn charge(&mut self, account: u32, key: Key, now: Time) -> Charge {
         let mut charge = Charge { key, account, weight: 1, amount: 0, since: now, has_worked: false };
         if account != EVERYONE {
-            let mean = self.mean.or(UNLEARNED);
-            let account = &mut self.accounts[account as usize];
-            self.level = self.level.max(account.virtual_time.saturating_sub(account.unsettled));
-            charge.weight = account.weight;
-            charge.amount = (account.mean.or(mean) / u64::from(account.weight)).max(1);
-            account.slots += 1;
-            account.virtual_time = account.virtual_time.saturating_add(charge.amount);
-            account.unsettled = account.unsettled.saturating_add(charge.amount);
+            self.charge_own(&mut charge);
         }
         charge
     }
 
     /// The slot is free again: its key has had what it really took. Answers whether that lets requests of this key
     /// that wait have a slot which its bound withheld from them.
-    pub(crate) fn settle(&mut self, charge: Charge, now: Time) -> bool {
-        let index = charge.account;
-        if index == EVERYONE {
-            return false;
-        }
-        let could_take = self.may_take(index);
-        let taken = u64::try_from(now.since(charge.since).as_nanos()).unwrap_or(u64::MAX);
-        let account = &mut self.accounts[index as usize];
-        account.slots -= 1;
-        account.unsettled = account.unsettled.saturating_sub(charge.amount);
-        let before = account.virtual_time.saturating_sub(charge.amount);
-        account.virtual_time = before.saturating_add(taken / u64::from(charge.weight));
-        if charge.has_worked {
-            account.mean.learn(taken);
-            self.mean.learn(taken);
-        }
-        self.rest_if_idle(index);
-        !could_take && self.account(index).waiting > 0
+    #[inline]
+    pub(crate) fn settle(&mut self, charge: &Charge, now: Time) -> bool {
+        charge.account != EVERYONE && self.settle_own(charge, now)
     }
 
     /// Counts a slot that was granted before the keys were counted: nothing was charged, all is settled.
@@ -237,6 +218,34 @@ impl Keys {
         assert!(idle.len() <= REMEMBERED as usize);
         assert!(idle.iter().all(|&index| self.account(index).is_idle()));
         assert_eq!(idle.len(), self.by_key.values().filter(|&&index| self.account(index).is_idle()).count());
+    }
+
+    fn charge_own(&mut self, charge: &mut Charge) {
+        let mean = self.mean.or(UNLEARNED);
+        let account = &mut self.accounts[charge.account as usize];
+        self.level = self.level.max(account.virtual_time.saturating_sub(account.unsettled));
+        charge.weight = account.weight;
+        charge.amount = (account.mean.or(mean) / u64::from(account.weight)).max(1);
+        account.slots += 1;
+        account.virtual_time = account.virtual_time.saturating_add(charge.amount);
+        account.unsettled = account.unsettled.saturating_add(charge.amount);
+    }
+
+    fn settle_own(&mut self, charge: &Charge, now: Time) -> bool {
+        let index = charge.account;
+        let could_take = self.may_take(index);
+        let taken = u64::try_from(now.since(charge.since).as_nanos()).unwrap_or(u64::MAX);
+        let account = &mut self.accounts[index as usize];
+        account.slots -= 1;
+        account.unsettled = account.unsettled.saturating_sub(charge.amount);
+        let before = account.virtual_time.saturating_sub(charge.amount);
+        account.virtual_time = before.saturating_add(taken / u64::from(charge.weight));
+        if charge.has_worked {
+            account.mean.learn(taken);
+            self.mean.learn(taken);
+        }
+        self.rest_if_idle(index);
+        !could_take && self.account(index).waiting > 0
     }
 
     fn add(&mut self, key: Key) -> u32 {

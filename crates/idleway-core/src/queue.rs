@@ -29,6 +29,8 @@ pub(crate) struct Queue<C, W> {
     vacant: Vec<u32>,
     front: Line,
     lanes: [Turns; Lane::ALL.len()],
+    /// How many wait in the lanes.
+    in_lanes: u32,
     pub(crate) keys: Keys,
     /// When the waits end that may end by time.
     ends: BTreeSet<(Time, u32)>,
@@ -97,6 +99,7 @@ impl<C, W> Queue<C, W> {
             vacant: Vec::new(),
             front: Line::EMPTY,
             lanes: Default::default(),
+            in_lanes: 0,
             keys: Keys::new(rules),
             ends: BTreeSet::new(),
             length,
@@ -115,13 +118,13 @@ impl<C, W> Queue<C, W> {
     }
 
     /// Whether one more has room, in the front lane or behind it.
-    pub(crate) fn has_room(&self, in_front: bool) -> bool {
-        if in_front { self.front.len() < FRONT_LENGTH } else { (self.behind_front() as usize) < self.length }
+    pub(crate) const fn has_room(&self, in_front: bool) -> bool {
+        if in_front { self.front.len() < FRONT_LENGTH } else { (self.in_lanes as usize) < self.length }
     }
 
     /// Whether one more has room behind the front lane, where so many of its places are `kept` for others.
-    pub(crate) fn has_room_beside(&self, kept: usize) -> bool {
-        self.behind_front() as usize + kept < self.length
+    pub(crate) const fn has_room_beside(&self, kept: usize) -> bool {
+        self.in_lanes as usize + kept < self.length
     }
 
     /// How many may wait behind the front lane.
@@ -129,8 +132,8 @@ impl<C, W> Queue<C, W> {
         self.length
     }
 
-    pub(crate) fn waiting(&self) -> u32 {
-        self.front.len() + self.behind_front()
+    pub(crate) const fn waiting(&self) -> u32 {
+        self.front.len() + self.in_lanes
     }
 
     /// Whether a key holds all the slots it may hold.
@@ -167,6 +170,7 @@ impl<C, W> Queue<C, W> {
         if is_retry {
             self.front.push_back(&mut self.entries, links, index);
         } else {
+            self.in_lanes += 1;
             self.lanes[lane.index()].arrivals.push_back(&mut self.entries, order, index);
             self.line_up(index, asker.account, lane);
         }
@@ -174,7 +178,13 @@ impl<C, W> Queue<C, W> {
     }
 
     /// The first in line that `may` be served, among those whose keys may have one more slot.
-    pub(crate) fn first(&self, mut may: impl FnMut(&Waiter<W>) -> bool) -> Option<u32> {
+    #[inline]
+    pub(crate) fn first(&self, may: impl FnMut(&Waiter<W>) -> bool) -> Option<u32> {
+        // A release into an empty line is what a pool does most of the time.
+        if self.waiting() == 0 { None } else { self.first_of_some(may) }
+    }
+
+    fn first_of_some(&self, mut may: impl FnMut(&Waiter<W>) -> bool) -> Option<u32> {
         self.front()
             .find(|(_, waiter)| self.keys.may_take(waiter.asker.account) && may(waiter))
             .map(|(index, _)| index)
@@ -257,6 +267,7 @@ impl<C, W> Queue<C, W> {
     }
 
     /// A slot is granted to one that asks, or that waits.
+    #[inline]
     pub(crate) fn charge(&mut self, asker: &Asker, now: Time) -> Charge {
         let charge = self.keys.charge(asker.account, asker.key, now);
         self.rank_key(asker.account);
@@ -264,7 +275,8 @@ impl<C, W> Queue<C, W> {
     }
 
     /// A granted slot is free again; answers whether its key has waiters that may be served from now on.
-    pub(crate) fn settle(&mut self, charge: Charge, now: Time) -> bool {
+    #[inline]
+    pub(crate) fn settle(&mut self, charge: &Charge, now: Time) -> bool {
         let has_hope = self.keys.settle(charge, now);
         self.rank_key(charge.account());
         has_hope
@@ -353,6 +365,7 @@ impl<C, W> Queue<C, W> {
     /// the flows, and the accounts.
     pub(crate) fn check(&self, slots: &Slots<C>) {
         self.keys.check(self.waiting(), slots);
+        let mut in_lanes = 0;
         for (lane, turns) in Lane::ALL.into_iter().zip(&self.lanes) {
             let (mut all_turns, mut crowds, mut len) = (BTreeSet::new(), BTreeSet::new(), 0);
             for account in self.keys.accounts() {
@@ -373,7 +386,9 @@ impl<C, W> Queue<C, W> {
             }
             turns.check(&all_turns, &crowds);
             assert_eq!(len, turns.arrivals.len());
+            in_lanes += len;
         }
+        assert_eq!(in_lanes, self.in_lanes);
     }
 
     /// Takes one that waits out of its line, into another stage.
@@ -384,6 +399,7 @@ impl<C, W> Queue<C, W> {
                 self.ends.remove(&(waiter.until, index));
                 if waiter.avoid.is_empty() {
                     let lane = waiter.lane.index();
+                    self.in_lanes -= 1;
                     self.lanes[lane].arrivals.remove(&mut self.entries, order, index);
                     let flow = &mut self.keys.account_mut(account).flows[lane];
                     flow.line.remove(&mut self.entries, links, index);
@@ -463,10 +479,6 @@ impl<C, W> Queue<C, W> {
         of: fn(&Entry<C, W>) -> &Links,
     ) -> impl Iterator<Item = (u32, &Waiter<W>)> + use<'_, C, W> {
         line.iter(&self.entries, of).filter_map(|index| self.waiter(index).map(|waiter| (index, waiter)))
-    }
-
-    fn behind_front(&self) -> u32 {
-        self.lanes.iter().map(|turns| turns.arrivals.len()).sum()
     }
 }
 

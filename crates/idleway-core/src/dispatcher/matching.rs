@@ -58,7 +58,7 @@ impl<C, W> Dispatcher<C, W> {
     pub(super) fn free(&mut self, now: Time, index: u32, kept: Option<Kept<C>>, effects: &mut Effects<C, W>) {
         // First the account, then whose turn it is.
         let charge = self.slots.slot_mut(index).charge.take();
-        let has_hope = charge.is_some_and(|charge| self.queue.settle(charge, now));
+        let has_hope = charge.is_some_and(|charge| self.queue.settle(&charge, now));
         let at = self.slots.slot(index).backend;
         let is_surplus = self.backends[at as usize].taken() > self.backends[at as usize].limit;
         let waiter = if is_surplus || has_hope { None } else { self.first_waiter(at) };

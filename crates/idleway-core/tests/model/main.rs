@@ -264,6 +264,7 @@ impl Test {
 
     fn arrive(&mut self, ask: &Ask, looks: bool) {
         let (now, name) = (self.naive.now, self.name());
+        let waiting_before = self.real.dispatcher.counts().waiting;
         let (arrival, displaced) = self.real.dispatcher.arrive(now, ask.clone());
         let (answer, choice) = match arrival {
             Arrival::Granted(grant) => (Expected::Granted, Some(self.real.hold(name, grant))),
@@ -278,7 +279,8 @@ impl Test {
             }
         };
         // Which places are kept for promises the model does not know, only when and how many may be.
-        let found_full = answer == Expected::Refused(Reason::QueueFull) || displaced.is_some();
+        let made_room = answer == Expected::Queued && self.real.dispatcher.counts().waiting == waiting_before;
+        let found_full = made_room || answer == Expected::Refused(Reason::QueueFull);
         let expected = self
             .naive
             .arrive(name, ask, found_full, &mut |_| choice.expect("a slot is idle and may be used"));

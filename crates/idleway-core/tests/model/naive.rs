@@ -135,11 +135,8 @@ impl Naive {
         }
         self.open(ask);
         let waiter = Waiter { name, ask: ask.clone(), since: self.now, has_waker: false };
-        if is_retry {
-            self.front.push(waiter);
-        } else {
-            self.main.push(waiter);
-        }
+        let line = if is_retry { &mut self.front } else { &mut self.main };
+        line.push(waiter);
         Expected::Queued
     }
 

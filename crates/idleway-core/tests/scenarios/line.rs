@@ -171,7 +171,7 @@ fn a_key_at_its_bound_is_passed_over() {
     assert_eq!(woken(stage.release(NOW, of_y, Outcome::Success, None)), ["z"]);
     assert_eq!(woken(stage.release(NOW, of_x, Outcome::Success, None)), ["x"], "as they came");
     assert_eq!(stage.counts().waiting, 0);
-    let _ = collected(&mut stage, x);
+    assert_eq!(collected(&mut stage, x).slot.index, of_x.index);
 }
 
 #[test]
