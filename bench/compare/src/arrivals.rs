@@ -144,6 +144,7 @@ impl Random {
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::sync::mpsc::sync_channel;
 
     use super::*;
     use crate::backend::{Backend, Service};
@@ -166,18 +167,21 @@ mod tests {
     fn nobody_waits_for_an_answer_to_another() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap();
-        let answering = thread::spawn(move || {
+        let (come, all_come) = sync_channel(1);
+        thread::spawn(move || {
             let mut streams: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
             for stream in &mut streams {
                 assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
             }
+            come.send(()).unwrap();
             for stream in &mut streams {
                 stream.write_all(wire::ANSWER).unwrap();
             }
         });
         let arrivals = [0, 1, 2].map(|at| Arrival { at: Duration::from_millis(at), service: Duration::ZERO });
-        let visits = send(target, &arrivals).unwrap();
-        answering.join().unwrap();
+        let sending = thread::spawn(move || send(target, &arrivals).unwrap());
+        all_come.recv_timeout(Duration::from_secs(30)).unwrap();
+        let visits = sending.join().unwrap();
         assert!(visits.iter().all(|visit| visit.status == Some(200)));
         // The last came when two milliseconds had passed: so long at least the first has waited.
         assert!(visits[0].latency >= Duration::from_millis(2), "{:?}", visits[0].latency);

@@ -179,7 +179,7 @@ fn table(series: &[Series<Sample>]) -> Table {
         }
     }
     table.note(format!(
-        "{REQUESTS} requests of {CLIENTS} clients, {WORK:?} of work each, behind a timeout of {TIMEOUT:?}; a third of the \
+        "{REQUESTS} requests of {CLIENTS} clients, {WORK:?} of work each (one of six: a tenth of it), behind a timeout of {TIMEOUT:?}; a third of the \
          clients leave while the backend works for them, a third while they wait. Overlaps are requests that came while \
          the backend was at work on another. Given up are those that the gateway answered while the backend worked on \
          them; refused ones are not counted among the {REQUESTS} and come again (the open-source nginx has no line). Run \

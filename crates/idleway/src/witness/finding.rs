@@ -110,8 +110,8 @@ impl Finding {
         let _ = writeln!(
             text,
             "\nOf the requests {} were answered, {} were given up by the gateway while a backend worked on them, {} were \
-             refused.\nOf the clients {} left while a backend worked for them, {} before one did (and {} of those were \
-             worked for all the same).",
+             refused.\nOf the clients {} left while a backend worked for them, {} before one did; {} of those were \
+             worked for all the same.",
             seen.answered,
             seen.given_up,
             seen.refused,
