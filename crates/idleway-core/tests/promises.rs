@@ -28,21 +28,21 @@ fn due_by(deadline: Time) -> Ask {
 }
 
 fn granted(stage: &mut Stage, now: Time, ask: Ask) -> Grant<()> {
-    match stage.arrive(now, ask) {
+    match stage.arrive(now, ask).0 {
         Arrival::Granted(grant) => grant,
         other => panic!("not granted: {other:?}"),
     }
 }
 
 fn refused(stage: &mut Stage, now: Time, ask: Ask) -> Refusal {
-    match stage.arrive(now, ask) {
+    match stage.arrive(now, ask).0 {
         Arrival::Refused(refusal) => refusal,
         other => panic!("not refused: {other:?}"),
     }
 }
 
 fn queues(stage: &mut Stage, now: Time, ask: Ask) -> bool {
-    matches!(stage.arrive(now, ask), Arrival::Queued(_))
+    matches!(stage.arrive(now, ask).0, Arrival::Queued(_))
 }
 
 /// One slot, whose work has taken 4 s so far, and is at work since 40 s.
@@ -75,7 +75,7 @@ fn a_place_is_kept_for_who_was_told_a_time() {
 #[test]
 fn an_idle_slot_is_kept_from_nobody() {
     let (mut stage, held) = stage(1);
-    let ticket = match stage.arrive(at(40_000), ask(1)) {
+    let ticket = match stage.arrive(at(40_000), ask(1)).0 {
         Arrival::Queued(ticket) => ticket,
         other => panic!("not queued: {other:?}"),
     };
