@@ -284,9 +284,9 @@ impl Exchange {
         self.permit.rest(Until::Time(time));
     }
 
-    /// The connection is closed, and whether that ends the backend's work only a probe can tell.
-    pub(super) fn rest_until_proof(self) {
-        self.permit.rest(Until::Proof);
+    /// Closes the connection, whatever the backend does: whether that ends its work it can no longer tell us.
+    pub(super) fn close(self) -> Permit<Box<BackendConnection>> {
+        self.permit
     }
 
     /// Nothing can have run: the Slot is free, the connection is not used again.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use idleway_core::Outcome;
-use tokio::time::timeout;
+use idleway_core::{Outcome, Until};
+use tokio::time::{sleep, timeout};
 
 use super::exchange::{Exchange, ResponseFault, Sending};
 use crate::config::Abandon;
@@ -44,7 +44,7 @@ enum Verdict {
     Closed,
     /// It closed because we did, and said nothing: its handler may have given up, or be at work still.
     ClosedAfterUs,
-    /// It writes to nobody and does not notice.
+    /// It writes to nobody and takes no notice of our FIN.
     Deaf,
 }
 
@@ -72,14 +72,20 @@ pub(super) async fn outlast(mut work: Abandoned) {
             );
             work.exchange.rest_until(now() + rest);
         }
-        Some(Verdict::Deaf) => work.exchange.rest_until_proof(),
+        Some(Verdict::Deaf) => {
+            let mut permit = work.exchange.close();
+            permit.doubt();
+            // Its next write fails. A handler that writes at least that often has noticed then.
+            sleep(work.pool.plan.cancel_wait).await;
+            permit.rest(Until::Proof);
+        }
         None => {
             work.pool.metrics.linger_expired.increment();
             tracing::warn!(
                 pool = %work.pool.plan.name, backend = %work.backend.name, linger = ?work.pool.plan.linger,
                 "abandoned work outlasted `linger`: its slot rests until a probe succeeds"
             );
-            work.exchange.rest_until_proof();
+            work.exchange.close().rest(Until::Proof);
         }
     }
 }

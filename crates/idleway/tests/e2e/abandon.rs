@@ -199,6 +199,29 @@ fn a_stream_to_nobody_is_cut_and_its_slot_proved() {
     assert_eq!(backend.paths(), ["/stream", "/", "/next"]);
 }
 
+/// Also a backend with threads to spare, which answers a probe whatever else it does, gets no second request as long as
+/// its handler writes now and then.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the pace of a handler, not a wait for an event")]
+fn a_handler_that_writes_notices_before_its_slot_is_proved() {
+    let backend = Backend::new(move |visit| {
+        if visit.path() != "/stream" {
+            return visit.answer("done");
+        }
+        visit.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        while visit.write("4\r\nmore\r\n").is_ok() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        visit.close()
+    });
+    let gateway = gateway(&[&backend], "cancel_wait = \"1s\"");
+    let mut leaving = Client::asking(&gateway, get("/stream"));
+    leaving.head();
+    leaving.reset();
+    until_all_idle(&gateway, 1);
+    assert_eq!(backend.paths(), ["/stream", "/"]);
+}
+
 /// Whoever raises `timeout` in time has read it in the log; the count says how often it would have helped.
 #[test]
 fn answers_that_come_after_their_504_are_counted() {
