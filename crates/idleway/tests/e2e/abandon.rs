@@ -210,7 +210,7 @@ fn a_handler_that_writes_notices_before_its_slot_is_proved() {
         }
         visit.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
         while visit.write("4\r\nmore\r\n").is_ok() {
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(300));
         }
         visit.close()
     });
