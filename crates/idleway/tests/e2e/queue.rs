@@ -2,37 +2,9 @@
 
 use crate::harness::*;
 
-/// A backend of one Slot behind a gate, a gateway with a line before it, and a request at work.
-struct Line {
-    gate: Gate,
-    backend: Backend,
-    gateway: idleway::Gateway,
-    first: Client,
-}
-
+/// A line of this length and wait.
 fn line(queue: &str) -> Line {
-    let gate = Gate::new();
-    let door = gate.door();
-    let backend = Backend::new(move |visit| {
-        visit.body()?;
-        door.pass()?;
-        let path = visit.path().to_owned();
-        visit.finish(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()))
-    });
-    let gateway = gateway(&[&backend], &format!("queue = {queue}"));
-    let first = Client::asking(&gateway, get("/first"));
-    backend.until_at_work();
-    Line { gate, backend, gateway, first }
-}
-
-impl Line {
-    /// A client whose request stands in line, behind all before it.
-    fn join(&self, request: String) -> Client {
-        let before = self.gateway.slots().waiting;
-        let client = Client::asking(&self.gateway, request);
-        until_slots(&self.gateway, "one more in line", |slots| slots.waiting == before + 1);
-        client
-    }
+    Line::new(&format!("queue = {queue}"))
 }
 
 #[test]

@@ -38,6 +38,18 @@ impl Response {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
+
+    /// The name of the reason, where the gateway itself has answered.
+    pub(crate) fn reason(&self) -> String {
+        let problem = self.json();
+        let (_, name) = problem["type"].as_str().unwrap().rsplit_once('#').unwrap();
+        name.to_owned()
+    }
+
+    /// The whole seconds after which the client was told to come back.
+    pub(crate) fn retry_after(&self) -> u64 {
+        self.field("Retry-After").unwrap().parse().unwrap()
+    }
 }
 
 impl Client {

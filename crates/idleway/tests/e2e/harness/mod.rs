@@ -3,6 +3,7 @@
 mod backend;
 mod client;
 mod gate;
+mod line;
 mod visit;
 mod wire;
 mod witness;
@@ -17,6 +18,7 @@ use idleway::{Gateway, SlotCounts};
 pub(crate) use backend::Backend;
 pub(crate) use client::{Client, Response, ask, get, head_of, post};
 pub(crate) use gate::Gate;
+pub(crate) use line::Line;
 pub(crate) use visit::{CUT, Visit};
 pub(crate) use wire::Head;
 
@@ -50,6 +52,15 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < until, "it did not come to: {what}");
         thread::park_timeout(Duration::from_micros(200));
+    }
+}
+
+/// Lets this time pass: as work that takes it, or a client that was told to. What happens meanwhile is no business
+/// of a test.
+pub(crate) fn spend(time: Duration) {
+    let until = Instant::now() + time;
+    while let Some(rest) = until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
+        thread::park_timeout(rest);
     }
 }
 
