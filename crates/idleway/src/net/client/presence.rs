@@ -238,6 +238,11 @@ mod tests {
         }
     }
 
+    /// A test that waits for longer has failed.
+    async fn in_time<T>(wait: impl Future<Output = T>) -> T {
+        tokio::time::timeout(LONG / 6, wait).await.unwrap()
+    }
+
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     #[tokio::test]
@@ -246,7 +251,7 @@ mod tests {
         let (mut client, theirs) = client(&cores, GET).await;
         drop(theirs);
         until_fin(&client);
-        assert_eq!(client.confirm().await, Err(Departed::Closed));
+        assert_eq!(in_time(client.confirm()).await, Err(Departed::Closed));
         cores.stop();
     }
 
@@ -254,7 +259,7 @@ mod tests {
     async fn who_is_there_is_confirmed_without_a_word() {
         let cores = Cores::start(1).unwrap();
         let (mut client, mut theirs) = client(&cores, GET).await;
-        client.confirm().await.unwrap();
+        in_time(client.confirm()).await.unwrap();
         theirs.set_nonblocking(true).unwrap();
         assert_eq!(theirs.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
         cores.stop();
@@ -268,8 +273,9 @@ mod tests {
             let (mut client, mut theirs) = client(&cores, GET).await;
             theirs.shutdown(Shutdown::Write).unwrap();
             until_fin(&client);
-            client.confirm().await.unwrap();
+            in_time(client.confirm()).await.unwrap();
             let mut question = vec![0; QUESTION.len()];
+            theirs.set_read_timeout(Some(LONG / 6)).unwrap();
             theirs.read_exact(&mut question).unwrap();
             assert_eq!(question, QUESTION);
             drop(theirs);
@@ -277,9 +283,9 @@ mod tests {
             let put = if at_the_grant { ANSWERED_WITHIN } else { AGAIN };
             client.question.as_mut().unwrap().put = Instant::now().checked_sub(put);
             let departed = if at_the_grant {
-                client.confirm().await.unwrap_err()
+                in_time(client.confirm()).await.unwrap_err()
             } else {
-                poll_fn(|cx| client.poll_departed(cx)).await
+                in_time(poll_fn(|cx| client.poll_departed(cx))).await
             };
             assert_eq!(departed, Departed::Closed);
         }
@@ -302,7 +308,7 @@ mod tests {
         // With unread bytes: by RST.
         theirs.read_exact(&mut [0]).unwrap();
         drop(theirs);
-        assert_eq!(confirm.await, Err(Departed::Closed));
+        assert_eq!(in_time(confirm).await, Err(Departed::Closed));
         cores.stop();
     }
 }
