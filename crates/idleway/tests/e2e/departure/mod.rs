@@ -86,7 +86,12 @@ impl Scene {
 
 /// A gateway that takes a FIN for this.
 fn gateway_where(fin: Fin, backend: &Backend, more: &str) -> Gateway {
-    start_with(&format!("backends = [\"{}\"]\n{more}", backend.url()), |plan| plan.client.fin = fin)
+    let fin = match fin {
+        Fin::Ask => "ask",
+        Fin::Gone => "gone",
+        Fin::Answer => "answer",
+    };
+    gateway(&[backend], &format!("{more}\n[client]\nfin = \"{fin}\""))
 }
 
 /// Each core has looked at its sockets since: what had come before has been seen.

@@ -34,14 +34,8 @@ pub(crate) fn gateway(backends: &[&Backend], more: &str) -> Gateway {
 
 /// A gateway with this configuration, on two cores and a free port.
 pub(crate) fn start(config: &str) -> Gateway {
-    start_with(config, |_| {})
-}
-
-/// The same, with a Plan changed like this.
-pub(crate) fn start_with(config: &str, change: impl FnOnce(&mut Plan)) -> Gateway {
     let plan = Plan::from_toml(&format!("threads = 2\n{config}"), "test.toml");
-    let mut plan = plan.unwrap_or_else(|faults| panic!("{faults}"));
-    change(&mut plan);
+    let plan = plan.unwrap_or_else(|faults| panic!("{faults}"));
     Gateway::start(plan, TcpListener::bind("127.0.0.1:0").unwrap()).unwrap()
 }
 
