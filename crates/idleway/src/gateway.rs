@@ -34,6 +34,9 @@ const PARTING: Duration = Duration::from_millis(500);
 pub struct Drained {
     /// Connections that were still at work when the time was over, and were cut.
     pub cut: usize,
+    /// Slots whose backends may be at work still, though nobody waits for it: a gateway that is started now knows
+    /// nothing of them.
+    pub abandoned: u64,
 }
 
 /// What a gateway has counted since its start, all pools together.
@@ -58,6 +61,21 @@ pub struct SlotCounts {
     pub resting: u64,
     /// Requests in line.
     pub waiting: u64,
+}
+
+impl SlotCounts {
+    fn of(live: &Live) -> Self {
+        let mut sum = Self::default();
+        for pool in live.snapshot().pools() {
+            let counts = pool.slots.counts();
+            sum.idle += counts.idle;
+            sum.busy += counts.busy;
+            sum.lingering += counts.lingering;
+            sum.resting += counts.resting;
+            sum.waiting += counts.waiting;
+        }
+        sum
+    }
 }
 
 impl Gateway {
@@ -98,16 +116,7 @@ impl Gateway {
 
     /// How its Slots stand at this moment.
     pub fn slots(&self) -> SlotCounts {
-        let mut sum = SlotCounts::default();
-        for pool in self.live.snapshot().pools() {
-            let counts = pool.slots.counts();
-            sum.idle += counts.idle;
-            sum.busy += counts.busy;
-            sum.lingering += counts.lingering;
-            sum.resting += counts.resting;
-            sum.waiting += counts.waiting;
-        }
-        sum
+        SlotCounts::of(&self.live)
     }
 
     /// What it has counted so far.
@@ -145,8 +154,9 @@ impl Gateway {
             threads.spawn(|| runtime.block_on(drained));
         });
         let cut = self.cores.connections();
+        let slots = SlotCounts::of(&self.live);
         self.cores.stop();
-        Drained { cut }
+        Drained { cut, abandoned: slots.lingering + slots.resting }
     }
 }
 

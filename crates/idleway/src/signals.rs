@@ -4,7 +4,7 @@ use std::io;
 use std::process;
 use std::thread;
 
-use idleway::Gateway;
+use idleway::{Drained, Gateway};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
@@ -37,8 +37,7 @@ impl Stop {
         runtime.block_on(async {
             tokio::select! {
                 drained = drained => match drained {
-                    Ok(drained) if drained.cut > 0 => tracing::warn!(cut = drained.cut, "stopped: the time was over"),
-                    Ok(_) => tracing::info!("stopped"),
+                    Ok(drained) => told(drained),
                     Err(_) => tracing::error!("the gateway did not stop in order"),
                 },
                 () = wishes.next() => {
@@ -47,6 +46,21 @@ impl Stop {
                 }
             }
         });
+    }
+}
+
+/// What a gateway that is started next had better know.
+fn told(Drained { cut, abandoned }: Drained) {
+    if cut > 0 {
+        tracing::warn!(cut, "stopped: the time was over");
+    } else {
+        tracing::info!("stopped");
+    }
+    if abandoned > 0 {
+        tracing::warn!(
+            abandoned,
+            "backends may be at work still for those who left or were told 504: a new gateway does not know of them"
+        );
     }
 }
 

@@ -17,7 +17,7 @@ use crate::net::{BackendConnection, probe};
 const EVERY: Duration = Duration::from_millis(250);
 /// How long to wait after a probe without an answer; twice as long after each further one, up to the longest.
 const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Probes for each Slot of the pool that rests until a proof. Never ends; its tasks are at most as many as Slots.
 pub(crate) async fn prove(pool: Arc<LivePool>, core: Core) {

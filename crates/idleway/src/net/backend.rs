@@ -10,6 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::unacknowledged::unacknowledged;
 use super::wire::Wire;
 use crate::config::{Host, Origin};
 
@@ -25,6 +26,8 @@ pub(crate) struct BackendConnection {
     parked: Option<Instant>,
     /// How long the backend said that it keeps an idle connection (`Keep-Alive: timeout`, RFC 2068 19.7.1.1).
     keeps: Option<Duration>,
+    /// TCP gives the connection up when its host has vanished.
+    is_watched: bool,
 }
 
 /// Why there is no connection.
@@ -74,7 +77,8 @@ impl BackendConnection {
         };
         // Without it small requests would wait for the acknowledgement of the one before.
         stream.set_nodelay(true).map_err(ConnectError::Failed)?;
-        Ok(Box::new(Self { wire: Wire::new(stream), core, parked: None, keeps: None }))
+        let wire = Wire::new(stream);
+        Ok(Box::new(Self { wire, core, parked: None, keeps: None, is_watched: false }))
     }
 
     /// How long it has been idle.
@@ -109,6 +113,11 @@ impl BackendConnection {
     /// Makes it ready to be kept with its Slot.
     pub(crate) fn park(&mut self, keeps: Option<Duration>) {
         self.wire.rest();
+        if std::mem::take(&mut self.is_watched) {
+            // The next request has clocks of its own.
+            #[cfg(target_os = "linux")]
+            let _ = SockRef::from(self.wire.stream()).set_tcp_user_timeout(None);
+        }
         self.parked = Some(Instant::now());
         self.keeps = keeps.or(self.keeps);
     }
@@ -120,13 +129,18 @@ impl BackendConnection {
 
     /// Lets TCP itself find out that the backend's host has vanished; set when the connection begins to
     /// linger, for then no clock of ours runs any more.
-    pub(crate) fn watch_for_vanished_host(&self) {
+    pub(crate) fn watch_for_vanished_host(&mut self) {
         let socket = SockRef::from(self.wire.stream());
         let keepalive = TcpKeepalive::new().with_time(VANISHED / 4).with_interval(VANISHED / 4);
         // Where the platform knows no such option the connection only stays in doubt for longer.
         let _ = socket.set_tcp_keepalive(&keepalive);
+        // Not while it has not taken all that was sent: a backend that works before it reads its request's body
+        // closes its window, and this option takes that for a vanished host.
         #[cfg(target_os = "linux")]
-        let _ = socket.set_tcp_user_timeout(Some(VANISHED));
+        if self.wire.outbox().is_empty() && unacknowledged(self.wire.stream()) == Some(0) {
+            let _ = socket.set_tcp_user_timeout(Some(VANISHED));
+            self.is_watched = true;
+        }
     }
 
     /// Acknowledges at once what has come.

@@ -27,6 +27,8 @@ pub(crate) struct Wire {
     overlooked: bool,
     /// The connection has failed: a write did, or the kernel told so when it was asked.
     is_broken: bool,
+    /// It was our side that gave the connection up: the other side did nothing that ended it.
+    is_lost: bool,
 }
 
 /// What ended a read.
@@ -69,7 +71,14 @@ impl Content<'_> {
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, inbox: Vec::new(), outbox: Outbox::default(), overlooked: false, is_broken: false }
+        Self {
+            stream,
+            inbox: Vec::new(),
+            outbox: Outbox::default(),
+            overlooked: false,
+            is_broken: false,
+            is_lost: false,
+        }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -102,12 +111,14 @@ impl Wire {
     pub(crate) fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let sent = self.outbox.send(&self.stream, parts);
         self.is_broken |= sent.is_err();
+        self.is_lost |= sent.as_ref().is_err_and(is_ours);
         sent
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.outbox.poll_flush(&self.stream, cx);
         self.is_broken |= matches!(flushed, Poll::Ready(Err(_)));
+        self.is_lost |= matches!(&flushed, Poll::Ready(Err(error)) if is_ours(error));
         flushed
     }
 
@@ -271,7 +282,18 @@ impl Wire {
         self.poll_read(cx, &mut scratch)
     }
 
+    /// Whether the connection ended without the other side's having ended it: its host vanished, or was silent.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = self.poll_read_once(cx, buffer);
+        self.is_lost |= matches!(&read, Poll::Ready(Err(error)) if is_ours(error));
+        read
+    }
+
+    fn poll_read_once(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.overlooked {
             // The event loop will not tell again of bytes that have come before.
             match (&*SockRef::from(&self.stream)).read(buffer) {
@@ -296,6 +318,12 @@ impl Wire {
             self.inbox.drain(..taken);
         }
     }
+}
+
+/// Whether an error tells of no FIN or reset of the other side.
+fn is_ours(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    !matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 /// Takes the framing off `bytes` and counts what it `used` of them, also where it fails. Tells whether there is

@@ -90,7 +90,8 @@ impl<'a> Attempt<'a> {
                 }
                 Err(broken) => broken,
             };
-            let was_closing = reused && matches!(broken, Broken::Response(ResponseFault::Closed(_)));
+            let was_closing =
+                reused && !work.is_lost() && matches!(broken, Broken::Response(ResponseFault::Closed(_)));
             if !was_closing || !self.may_try_again(client, record.reached) {
                 return self.broken(broken, work);
             }

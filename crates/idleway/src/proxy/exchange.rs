@@ -264,6 +264,10 @@ impl Exchange {
     /// The backend has ended its response or closed: the Slot is free, and its connection is kept if both
     /// messages are complete and the backend will take another request on it.
     pub(super) fn end(mut self, outcome: Outcome, keep_alive: bool) {
+        if self.is_lost() {
+            // TCP gave the connection up. That says nothing of what the backend does.
+            return self.permit.rest(Until::Proof);
+        }
         let complete = self.body.as_ref().is_some_and(BodyReader::is_done) && self.upload == Sending::Whole;
         let silent = self.connection.wire.inbox_len() == 0 && self.connection.wire.outbox().is_empty();
         let kept = (keep_alive && self.reusable && complete && silent).then(|| {
@@ -292,6 +296,11 @@ impl Exchange {
     /// Nothing can have run: the Slot is free, the connection is not used again.
     pub(super) fn abandon_unread(self) {
         self.permit.finish(Outcome::Ignored, None);
+    }
+
+    /// The connection ended, and not by what the backend did.
+    pub(super) fn is_lost(&self) -> bool {
+        self.connection.wire.is_lost()
     }
 
     /// Where the backend's messages end can no longer be told.

@@ -60,9 +60,13 @@ pub(super) async fn forward<'a>(
             return Err(failure.reject.into());
         }
         tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");
+        now = Instant::now();
+        // The time that the attempt took is not waited for once more in the line: the wait begins anew.
+        let avoid = std::mem::take(&mut ask.avoid);
+        ask = asking.ask(client.core().index(), now);
+        ask.avoid = avoid;
         ask.avoid.push(key);
         last_failure = Some(failure);
-        now = Instant::now();
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Abandoned {
     pub(super) told: Option<Instant>,
 }
 
-/// A rest of a streaming response above this, or of unknown length, is not worth reading for the connection.
+/// No more than so many bytes are read of an answer that nobody waits for.
 const LONG_REST: u64 = 1024 * 1024;
 
 /// How long a backend whose answer cannot be read may take to close by itself.
@@ -38,14 +38,13 @@ const OWN_CLOSE: Duration = Duration::from_secs(1);
 /// What is known of a backend whose work nobody waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// It has ended its response.
-    Answered,
-    /// It has closed or reset the connection: nothing is at work.
-    Closed,
-    /// It closed because we did, and said nothing: its handler may have given up, or be at work still.
+    /// It has ended its response, or closed the connection while our side was open: nothing is at work.
+    Ended,
+    /// It closed because we did, and has not ended its answer: its handler may have given up, or be at work still.
     ClosedAfterUs,
-    /// It writes to nobody and takes no notice of our FIN.
-    Deaf,
+    /// Its answer has no end that is worth waiting for, and was cancelled: its handler may notice that, or be at
+    /// work still.
+    Cancelled,
 }
 
 /// Reads what still comes and throws it away, until the Slot's fate is known. No clock of ours runs here but those
@@ -56,33 +55,34 @@ pub(super) async fn outlast(mut work: Abandoned) {
         None => Some(work.watch().await),
         Some(bound) => timeout(bound, work.watch()).await.ok(),
     };
+    let (pool, backend) = (&work.pool.plan, &work.backend.name);
+    if let Some(told) = work.told.filter(|_| work.exchange.is_answered()) {
+        work.pool.tell_of_late_answer(told.elapsed());
+    }
     match verdict {
-        Some(Verdict::Answered) => {
-            if let Some(told) = work.told {
-                work.pool.tell_of_late_answer(told.elapsed());
-            }
-            work.exchange.end(Outcome::Ignored, work.pool.plan.keep_alive);
-        }
-        Some(Verdict::Closed) => work.exchange.end(Outcome::Ignored, false),
+        Some(Verdict::Ended) => work.exchange.end(Outcome::Ignored, pool.keep_alive),
         Some(Verdict::ClosedAfterUs) => {
-            let rest = work.pool.plan.timeout;
             tracing::info!(
-                pool = %work.pool.plan.name, backend = %work.backend.name, ?rest,
-                "a backend closed after us without an answer: its slot rests"
+                pool = %pool.name, %backend, rest = ?pool.timeout,
+                "a backend closed after us before its answer had ended: its slot rests"
             );
-            work.exchange.rest_until(now() + rest);
+            work.exchange.rest_until(now() + pool.timeout);
         }
-        Some(Verdict::Deaf) => {
+        Some(Verdict::Cancelled) => {
+            tracing::info!(
+                pool = %pool.name, %backend,
+                "an answer to nobody was cut: its slot rests until a probe succeeds"
+            );
             let mut permit = work.exchange.close();
             permit.doubt();
             // Its next write fails. A handler that writes at least that often has noticed then.
-            sleep(work.pool.plan.cancel_wait).await;
+            sleep(pool.cancel_wait).await;
             permit.rest(Until::Proof);
         }
         None => {
             work.pool.metrics.linger_expired.increment();
             tracing::warn!(
-                pool = %work.pool.plan.name, backend = %work.backend.name, linger = ?work.pool.plan.linger,
+                pool = %pool.name, %backend, linger = ?pool.linger,
                 "abandoned work outlasted `linger`: its slot rests until a probe succeeds"
             );
             work.exchange.close().rest(Until::Proof);
@@ -100,24 +100,22 @@ impl Abandoned {
         }
         let mut end = None;
         if *abandon == Abandon::Cancel {
-            end = timeout(pool.plan.cancel_wait, until_end(exchange)).await.ok();
+            end = timeout(pool.plan.cancel_wait, until_end(exchange, Duration::ZERO)).await.ok();
             if end.is_none() {
                 // It has not stopped. Its own end still frees the Slot, whenever that comes.
                 exchange.permit.doubt();
             }
         }
+        let patience = if *abandon == Abandon::Cancel { Duration::ZERO } else { pool.plan.timeout };
         let end = match end {
             Some(end) => end,
-            None => until_end(exchange).await,
+            None => until_end(exchange, patience).await,
         };
         match end {
-            End::Answered => Verdict::Answered,
             // That closing stops its work is what `cancel` says.
-            End::Closed if gave_up && !exchange.is_answered() && *abandon == Abandon::Linger => {
-                Verdict::ClosedAfterUs
-            }
-            End::Closed => Verdict::Closed,
-            End::Streams => cancel_stream(exchange, pool.plan.cancel_wait).await,
+            End::Closed if gave_up && *abandon == Abandon::Linger => Verdict::ClosedAfterUs,
+            End::Answered | End::Closed => Verdict::Ended,
+            End::Streams => cancel_stream(exchange, *abandon, pool.plan.cancel_wait).await,
             End::Unreadable => outwait(exchange, gave_up).await,
         }
     }
@@ -130,30 +128,36 @@ enum End {
     Answered,
     /// It closed or reset the connection.
     Closed,
-    /// Much of its response is still to come, or nobody knows how much.
+    /// Its response is long, or nobody knows how long, and has not ended in time.
     Streams,
     /// It said what cannot be read.
     Unreadable,
 }
 
-/// Reads on to the end of the response, or to the beginning of a long one.
-async fn until_end(exchange: &mut Exchange) -> End {
+/// Reads on to the end of the response. One of which the end is not in sight is given `patience`, and a mebibyte.
+async fn until_end(exchange: &mut Exchange, patience: Duration) -> End {
     if let Some(end) = poll_fn(|cx| poll_begun(cx, exchange)).await {
         return end;
     }
-    if exchange.rest().is_none_or(|rest| rest > LONG_REST) {
-        return End::Streams;
-    }
-    poll_fn(|cx| poll_rest(cx, exchange)).await
+    // Beyond a known end nothing comes; up to it, it may take its time.
+    let patience = match exchange.rest() {
+        Some(rest) if rest > LONG_REST => return End::Streams,
+        Some(_) => Duration::MAX,
+        None => patience,
+    };
+    let mut left = LONG_REST + 1;
+    timeout(patience, poll_fn(|cx| poll_rest(cx, exchange, &mut left))).await.unwrap_or(End::Streams)
 }
 
 /// A handler that writes notices that nobody reads: some at our FIN, others not before the connection is closed.
-async fn cancel_stream(exchange: &mut Exchange, wait: Duration) -> Verdict {
+/// Some servers close at our FIN whatever their handler does: only `cancel` takes that for its end.
+async fn cancel_stream(exchange: &mut Exchange, abandon: Abandon, wait: Duration) -> Verdict {
     exchange.shut_down_writing();
-    match timeout(wait, poll_fn(|cx| poll_rest(cx, exchange))).await {
-        Ok(End::Answered) => Verdict::Answered,
-        Ok(End::Closed) => Verdict::Closed,
-        Ok(End::Streams | End::Unreadable) | Err(_) => Verdict::Deaf,
+    let mut left = u64::MAX;
+    match timeout(wait, poll_fn(|cx| poll_rest(cx, exchange, &mut left))).await {
+        Ok(End::Answered) => Verdict::Ended,
+        Ok(End::Closed) if abandon == Abandon::Cancel => Verdict::Ended,
+        _ => Verdict::Cancelled,
     }
 }
 
@@ -166,7 +170,7 @@ async fn outwait(exchange: &mut Exchange, gave_up: bool) -> Verdict {
         poll_fn(|cx| poll_closed(cx, exchange)).await;
     }
     let after_us = gave_up || closed.is_err();
-    if after_us && !exchange.is_answered() { Verdict::ClosedAfterUs } else { Verdict::Closed }
+    if after_us && !exchange.is_answered() { Verdict::ClosedAfterUs } else { Verdict::Ended }
 }
 
 /// Waits for the response to begin; ready with what came instead.
@@ -188,10 +192,15 @@ fn poll_begun(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<Option<End>
     })
 }
 
-/// Reads on to the end of a response that has begun.
-fn poll_rest(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<End> {
+/// Reads on to the end of a response that has begun, or until what is `left` to be read of it has come.
+fn poll_rest(cx: &mut Context<'_>, exchange: &mut Exchange, left: &mut u64) -> Poll<End> {
     loop {
-        match ready!(exchange.poll_body(cx, scratch_size(), |_| Ok(()))) {
+        let read = exchange.poll_body(cx, scratch_size(), |content| {
+            *left = left.saturating_sub(content.length() as u64);
+            Ok(())
+        });
+        match ready!(read) {
+            Ok(Body::Some) if *left == 0 => return Poll::Ready(End::Streams),
             Ok(Body::Some) => {}
             Ok(Body::Done(..)) => return Poll::Ready(End::Answered),
             Err(ReadFault::Refused(_)) => return Poll::Ready(End::Unreadable),

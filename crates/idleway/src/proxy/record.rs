@@ -100,7 +100,7 @@ impl<'a> Record<'a> {
     pub(super) fn departed(&mut self, departed: Departed) {
         let how = match departed {
             Departed::Closed => "the client closed",
-            Departed::Reset => "the client reset the connection",
+            Departed::Reset => "the client's side has reset the connection",
         };
         self.reason = Some(format!("departed: {how}"));
     }

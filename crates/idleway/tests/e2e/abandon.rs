@@ -2,6 +2,7 @@
 //! backend did.
 
 use std::io;
+use std::net::Shutdown;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -199,6 +200,61 @@ fn a_stream_to_nobody_is_cut_and_its_slot_proved() {
     assert_eq!(backend.paths(), ["/stream", "/", "/next"]);
 }
 
+/// Its end is not in sight when it begins, and comes all the same: nothing is cancelled before that.
+#[test]
+fn a_late_answer_in_chunks_is_read_to_its_end() {
+    let (begins, ends) = (Gate::new(), Gate::new());
+    let (begin, end) = (begins.door(), ends.door());
+    let backend = Backend::new(move |visit| {
+        if visit.path() != "/late" {
+            return visit.answer("next");
+        }
+        begin.pass()?;
+        visit.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")?;
+        end.pass()?;
+        assert!(visit.wire.is_silent(), "a FIN for an answer that is coming");
+        visit.finish("0\r\n\r\n")
+    });
+    let gateway = gateway(&[&backend], "deadline = \"30ms\"");
+    assert_eq!(ask(&gateway, get("/late")).status(), 504);
+    begins.open();
+    assert_eq!(ask(&gateway, get("/refused")).status(), 503);
+    assert_eq!(gateway.slots().lingering, 1);
+    ends.open();
+    until_all_idle(&gateway, 1);
+    assert_eq!(ask(&gateway, get("/next")).text(), "next");
+    assert_eq!(backend.seen().accepted, 1, "the connection was kept");
+}
+
+/// An event loop closes at our FIN, and its task goes on: that it closed after us proves nothing.
+#[test]
+fn a_server_that_closes_at_our_fin_is_not_idle_for_that() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let backend = one_at_a_time(move |visit| {
+        if visit.path() == "/stream" {
+            visit.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n")?;
+            visit.wire.until_end()?;
+            visit.wire.stream.shutdown(Shutdown::Both)?;
+            visit.tell(1);
+            door.pass()?;
+            return visit.close();
+        }
+        visit.answer("done")
+    });
+    let gateway = gateway(&[&backend], "timeout = \"30ms\"\ncancel_wait = \"10ms\"\nkeep_alive = false");
+    let mut leaving = Client::asking(&gateway, get("/stream"));
+    leaving.head();
+    leaving.reset();
+    backend.until("the FIN", |seen| seen.told == 1);
+    backend.until("the probe's connection", |seen| seen.accepted == 2);
+    assert_eq!(ask(&gateway, get("/refused")).status(), 503);
+    assert_eq!(backend.paths(), ["/stream"]);
+    gate.open();
+    until_all_idle(&gateway, 1);
+    assert_eq!(backend.paths(), ["/stream", "/"]);
+}
+
 /// Also a backend with threads to spare, which answers a probe whatever else it does, gets no second request as long as
 /// its handler writes now and then.
 #[test]
@@ -214,7 +270,7 @@ fn a_handler_that_writes_notices_before_its_slot_is_proved() {
         }
         visit.close()
     });
-    let gateway = gateway(&[&backend], "cancel_wait = \"1s\"");
+    let gateway = gateway(&[&backend], "timeout = \"600ms\"\ncancel_wait = \"1s\"");
     let mut leaving = Client::asking(&gateway, get("/stream"));
     leaving.head();
     leaving.reset();

@@ -25,11 +25,15 @@ impl<'a> Deadline<'a> {
     /// The field that cannot be read.
     pub(super) fn of(request: &Request, pool: &'a PoolPlan) -> Result<Option<Self>, Reject> {
         let head = &request.head;
-        let ordered = pool.deadline.map(|within| (within, "deadline"));
-        let grpc = head.get(Known::GrpcTimeout).map(|value| said(Known::GrpcTimeout.name(), value, &GRPC));
-        let header = pool.deadline_header.as_deref();
-        let own = header.and_then(|name| Some(said(name, super::field(head, name)?, &OWN)));
-        let earliest = [ordered, grpc.transpose()?, own.transpose()?].into_iter().flatten().min();
+        let mut earliest = pool.deadline.map(|within| (within, "deadline"));
+        let fields = [(Some(Known::GrpcTimeout.name()), &GRPC), (pool.deadline_header.as_deref(), &OWN)];
+        for (name, spelling) in fields {
+            let Some(name) = name.filter(|name| super::field(head, name).is_some()) else { continue };
+            for field in head.fields().filter(|field| field.name.eq_ignore_ascii_case(name)) {
+                let said = said(name, field.value, spelling)?;
+                earliest = Some(earliest.map_or(said, |earliest| earliest.min(said)));
+            }
+        }
         Ok(earliest.map(|(within, said_in)| Self { at: request.arrived + within, within, said_in }))
     }
 }
