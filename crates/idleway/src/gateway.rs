@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
 
 use crate::config::Plan;
 use crate::control::prove;
@@ -28,6 +29,9 @@ pub struct Gateway {
 
 /// How long those who are told at the end of a shutdown have to take their answers.
 const PARTING: Duration = Duration::from_millis(500);
+
+/// How often a shutdown looks whether abandoned work has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a shutdown came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +133,8 @@ impl Gateway {
         sum
     }
 
-    /// Stops: no new connections, idle ones end, what runs is finished within the Plan's `drain_timeout`.
+    /// Stops: no new connections, idle ones end, what runs is finished within the Plan's `drain_timeout`, also what
+    /// nobody waits for any more.
     /// Blocks until that is done; whoever is still in line then is answered 503, and what still runs is cut.
     pub fn shutdown(self) -> Drained {
         // The acceptor may have ended by itself; then there is nobody to tell.
@@ -143,10 +148,16 @@ impl Gateway {
             let _ = accepting.await;
             // Its places all come back when the last connection has ended.
             let mut all = std::pin::pin!(all);
-            if tokio::time::timeout(within, all.as_mut()).await.is_err() {
+            let end = Instant::now() + within;
+            if tokio::time::timeout_at(end, all.as_mut()).await.is_err() {
                 // Whoever is still in line has not run: it is told so.
                 live.snapshot().pools().iter().for_each(|pool| pool.slots.dismiss());
                 let _ = tokio::time::timeout(PARTING, all).await;
+            }
+            // Work that nobody waits for is at work all the same: a gateway that is started next must not send
+            // its first request beside it.
+            while SlotCounts::of(live).lingering > 0 && Instant::now() < end {
+                tokio::time::sleep(LOOK).await;
             }
         };
         // On a thread of its own: the caller's may drive a runtime itself, and must not wait inside two.

@@ -159,7 +159,7 @@ async fn observe(args: &WitnessArgs) -> anyhow::Result<Finding> {
 
 /// Sends requests of no work until a backend has got one.
 async fn come_through(args: &WitnessArgs, works: &[Arc<Work>], run: u32) -> anyhow::Result<()> {
-    let mut last = "nothing was tried".to_owned();
+    let mut last = "no answer yet".to_owned();
     let tries = async {
         for number in 0_u64.. {
             let visit = Visit::hello(&args.through, format!("hello-{run}-{number}"));

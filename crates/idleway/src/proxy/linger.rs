@@ -92,7 +92,7 @@ pub(super) async fn outlast(mut work: Abandoned) {
 
 impl Abandoned {
     async fn watch(&mut self) -> Verdict {
-        let Self { exchange, pool, abandon, .. } = self;
+        let Self { exchange, pool, backend, abandon, .. } = self;
         let gave_up = exchange.upload() == Sending::Streaming;
         // A backend that waits for the rest of the body has to be told that it will never come.
         if gave_up || *abandon == Abandon::Cancel {
@@ -104,6 +104,10 @@ impl Abandoned {
             if end.is_none() {
                 // It has not stopped. Its own end still frees the Slot, whenever that comes.
                 exchange.permit.doubt();
+                tracing::info!(
+                    pool = %pool.plan.name, backend = %backend.name, cancel_wait = ?pool.plan.cancel_wait,
+                    "a backend did not stop when it was told to: its slot rests until it ends"
+                );
             }
         }
         let patience = if *abandon == Abandon::Cancel { Duration::ZERO } else { pool.plan.timeout };

@@ -139,7 +139,6 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     ended
 }
 
-/// The pool that a request goes to, and what it asks for there.
 /// Where a request goes, and what holds for it there.
 struct Way<'a> {
     pool: &'a Arc<LivePool>,

@@ -116,14 +116,33 @@ fn who_is_in_line_when_the_time_is_over_gets_an_answer() {
     assert_eq!(backend.paths(), ["/gated"]);
 }
 
+/// A gateway that is started next would send its first request beside it.
 #[test]
-fn a_gateway_without_clients_stops_at_once_though_a_slot_lingers() {
+fn work_that_nobody_waits_for_is_waited_for() {
     let gate = Gate::new();
     let backend = working(&gate);
-    let gateway = gateway(&[&backend], "timeout = \"30ms\"");
-    assert_eq!(ask(&gateway, get("/gated")).status(), 504);
+    let gateway = gateway(&[&backend], "");
+    let leaving = Client::asking(&gateway, post("/gated", "x"));
+    backend.until_at_work();
+    leaving.reset();
     until_slots(&gateway, "the slot lingers", |slots| slots.lingering == 1);
-    let (done, drained) = mpsc::sync_channel(1);
-    thread::spawn(move || done.send(gateway.shutdown()));
-    assert_eq!(drained.recv_timeout(PATIENCE).expect("an end").cut, 0);
+    let stopping = begin_to_stop(gateway);
+    assert_eq!(backend.seen().at_work, 1);
+    assert!(!stopping.is_finished(), "it did not wait for abandoned work");
+    gate.open();
+    let drained = stopping.join().unwrap();
+    assert_eq!((drained.cut, drained.abandoned), (0, 0));
+    assert_eq!(backend.seen().at_work, 0);
+}
+
+#[test]
+fn what_is_still_abandoned_at_the_end_is_told() {
+    let never = Gate::new();
+    let backend = working(&never);
+    let gateway = gateway(&[&backend], "drain_timeout = \"50ms\"");
+    let leaving = Client::asking(&gateway, post("/gated", "x"));
+    backend.until_at_work();
+    leaving.reset();
+    until_slots(&gateway, "the slot lingers", |slots| slots.lingering == 1);
+    assert_eq!(gateway.shutdown().abandoned, 1);
 }
