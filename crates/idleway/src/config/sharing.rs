@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use idleway_core::Lane;
+use idleway_h1::Known;
 use toml::Spanned;
 
 use super::fault::Fault;
@@ -79,7 +80,7 @@ impl Reading<'_> {
 
     /// `deadline_header = "x-request-deadline"`
     pub(super) fn deadline_header(&mut self, entry: Option<Spanned<String>>) -> Option<String> {
-        entry.map(|entry| self.value(Some(entry), String::new(), |text| field_name(&text)))
+        entry.map(|entry| self.value(Some(entry), String::new(), |text| field_of_its_own(&text)))
     }
 
     /// `abandon = "linger" | "cancel"`
@@ -146,6 +147,17 @@ fn none_of(known: &[&str], text: &str) -> Fault {
 }
 
 /// The name of a field (RFC 9110 section 5.1), in small letters.
+/// A field that means nothing else to the gateway.
+fn field_of_its_own(text: &str) -> Result<String, Fault> {
+    let name = field_name(text)?;
+    let known = Known::of(&name);
+    if known == Known::Host || known == Known::ContentLength || known.is_hop_by_hop() {
+        let fault = Fault::new(format!("`{name}` means something else already"));
+        return Err(fault.hint("choose a field of its own, like \"x-request-deadline\""));
+    }
+    Ok(name)
+}
+
 fn field_name(text: &str) -> Result<String, Fault> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(is_token) {

@@ -11,7 +11,7 @@ use idleway_core::{BackendKey, Core, Outcome, Permit};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::live::{Backend, LivePool};
-use crate::net::{BackendConnection, probe};
+use crate::net::{BackendConnection, ProbeError, probe};
 
 /// How often it is looked for Slots that wait for a proof.
 const EVERY: Duration = Duration::from_millis(250);
@@ -50,11 +50,15 @@ async fn prove_one(
     loop {
         match probe(&backend.origin, core, pool.plan.connect_timeout).await {
             Ok(status) => {
+                backend.note_reachable(true);
                 tracing::info!(
                     pool = %pool.plan.name, backend = %backend.name, status,
                     "answered a probe: its slot is idle again"
                 );
                 return permit.finish(Outcome::Success, None);
+            }
+            Err(ProbeError::Connect(error)) if error.is_the_backends() && backend.note_reachable(false) => {
+                tracing::warn!(pool = %pool.plan.name, backend = %backend.name, %error, "unreachable");
             }
             Err(error) => {
                 tracing::debug!(pool = %pool.plan.name, backend = %backend.name, %error, "no answer to a probe");

@@ -42,6 +42,13 @@ pub(crate) enum ConnectError {
     Failed(io::Error),
 }
 
+impl ConnectError {
+    /// Whether it says something about the backend.
+    pub(crate) fn is_the_backends(&self) -> bool {
+        !matches!(self, Self::Exhausted(_))
+    }
+}
+
 impl std::fmt::Display for ConnectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
