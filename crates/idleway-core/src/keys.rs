@@ -4,11 +4,16 @@
 //! weight. At a grant it is charged what its requests take on the average; when the slot is free again the charge is
 //! settled against what it really took. The key with the least virtual time is next.
 //!
-//! A key that has no one in line starts not before the pool's virtual time: it cannot save up what it did not use.
-//! That time is the *settled* part of the virtual time of whoever was granted a slot: charges may be wrong by far
-//! and are taken back, and one who started at a wrong charge would wait for it to become true.
+//! A key that has no one in line starts not before the virtual time of all, the *level*: it cannot save up what it
+//! did not use. The level rises with the work that is done, as much as each key's virtual time would if the slots
+//! could be divided evenly among all that hold or want one: it rises even where no key comes twice. And it is never
+//! below the *settled* part of the virtual time of whoever was granted a slot: charges may be wrong by far and are
+//! taken back, and one who started at a wrong charge would wait for it to become true.
+//!
+//! Each lane has virtual times and a level of its own: between the lanes urgency decides, and what a key has had in
+//! one says nothing of its turn in another, where time passes at another pace.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     ask::{Key, Lane},
@@ -60,9 +65,16 @@ pub(crate) struct Keys {
     by_key: BTreeMap<Key, u32>,
     /// Those that hold and want nothing, the one idle for longest in front.
     idle: Line,
-    /// The pool's virtual time.
-    level: u64,
+    levels: [Level; Lane::ALL.len()],
     mean: Mean,
+}
+
+/// The virtual time of all keys in one lane.
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    time: u64,
+    /// The weights of the keys that hold or want a slot in it.
+    weights: u64,
 }
 
 /// What one key has had, holds and wants.
@@ -70,19 +82,25 @@ pub(crate) struct Keys {
 pub(crate) struct Account {
     key: Key,
     weight: u32,
-    /// Nanoseconds of slots it was charged, by its weight.
-    virtual_time: u64,
-    /// The part of it that is not settled.
-    unsettled: u64,
     mean: Mean,
-    /// The slots it holds, in whatever state.
-    slots: u32,
-    /// Its requests in line, those of the front lane too.
-    waiting: u32,
+    shares: [Share; Lane::ALL.len()],
     /// Its line in each lane.
     pub(crate) flows: [Flow; Lane::ALL.len()],
     /// Among the idle ones.
     links: Links,
+}
+
+/// What a key has had, holds and wants in one lane.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    /// Nanoseconds of slots it was charged, by its weight.
+    virtual_time: u64,
+    /// The part of it that is not settled.
+    unsettled: u64,
+    /// The slots it holds, in whatever state.
+    slots: u32,
+    /// Its requests in line, those of the front lane too.
+    waiting: u32,
 }
 
 /// What a taken slot costs its key.
@@ -90,6 +108,7 @@ pub(crate) struct Account {
 pub(crate) struct Charge {
     key: Key,
     account: u32,
+    lane: Lane,
     weight: u32,
     /// What the virtual time was charged.
     amount: u64,
@@ -100,9 +119,15 @@ pub(crate) struct Charge {
 
 impl Keys {
     pub(crate) fn new(rules: Rules) -> Self {
-        let accounts = vec![Account::new(Key::default(), 0)];
-        let (vacant, by_key) = (Vec::new(), BTreeMap::new());
-        Self { rules, accounts, vacant, by_key, idle: Line::EMPTY, level: 0, mean: Mean::default() }
+        Self {
+            rules,
+            accounts: vec![Account::new(Key::default())],
+            vacant: Vec::new(),
+            by_key: BTreeMap::new(),
+            idle: Line::EMPTY,
+            levels: Default::default(),
+            mean: Mean::default(),
+        }
     }
 
     pub(crate) const fn rules(&self) -> Rules {
@@ -131,13 +156,13 @@ impl Keys {
         if self.rules.are_keyed() { self.by_key.get(&key).copied() } else { Some(EVERYONE) }
     }
 
-    /// The account of a key that is about to hold or want something; its weight is this from now on.
+    /// The account of a key that is about to hold or want something in a lane; its weight is this from now on.
     #[inline]
-    pub(crate) fn open(&mut self, key: Key, weight: u32) -> u32 {
-        if self.rules.are_keyed() { self.open_own(key, weight) } else { EVERYONE }
+    pub(crate) fn open(&mut self, key: Key, weight: u32, lane: Lane) -> u32 {
+        if self.rules.are_keyed() { self.open_own(key, weight, lane) } else { EVERYONE }
     }
 
-    fn open_own(&mut self, key: Key, weight: u32) -> u32 {
+    fn open_own(&mut self, key: Key, weight: u32, lane: Lane) -> u32 {
         let index = match self.by_key.get(&key) {
             Some(&index) => {
                 if self.account(index).is_idle() {
@@ -147,11 +172,11 @@ impl Keys {
             }
             None => self.add(key),
         };
-        let level = self.level;
-        let account = self.account_mut(index);
-        account.weight = weight.max(1);
-        if account.waiting == 0 {
-            account.virtual_time = account.virtual_time.max(level);
+        self.weigh(index, weight.max(1));
+        let level = self.levels[lane.index()].time;
+        let share = &mut self.account_mut(index).shares[lane.index()];
+        if share.waiting == 0 {
+            share.virtual_time = share.virtual_time.max(level);
         }
         index
     }
@@ -159,13 +184,23 @@ impl Keys {
     /// Whether a key may hold one more slot.
     pub(crate) fn may_take(&self, account: u32) -> bool {
         let bound = self.rules.slots_per_key.map_or(u32::MAX, |most| most.max(1));
-        account == EVERYONE || self.account(account).slots < bound
+        account == EVERYONE || self.account(account).slots() < bound
+    }
+
+    /// How long one more request of a key would have to wait for a slot, by their mean time: as if those that the key
+    /// holds were all there are.
+    pub(crate) fn wait_of(&self, key: Key) -> Duration {
+        let Some(account) = self.find(key).map(|index| self.account(index)) else {
+            return Duration::ZERO;
+        };
+        let each = Duration::from_nanos(account.mean.or(self.mean.or(0))) / account.slots().max(1);
+        each.saturating_mul(account.waiting() + 1)
     }
 
     /// A slot is granted in the name of a key: it is charged what it will probably take.
     #[inline]
-    pub(crate) fn charge(&mut self, account: u32, key: Key, now: Time) -> Charge {
-        let mut charge = Charge { key, account, weight: 1, amount: 0, since: now, has_worked: false };
+    pub(crate) fn charge(&mut self, account: u32, key: Key, lane: Lane, now: Time) -> Charge {
+        let mut charge = Charge { key, account, lane, weight: 1, amount: 0, since: now, has_worked: false };
         if account != EVERYONE {
             self.charge_own(&mut charge);
         }
@@ -181,21 +216,21 @@ impl Keys {
 
     /// Counts a slot that was granted before the keys were counted: nothing was charged, all is settled.
     pub(crate) fn count(&mut self, charge: &mut Charge) {
-        charge.account = self.open(charge.key, charge.weight);
+        charge.account = self.open(charge.key, charge.weight, charge.lane);
         charge.amount = 0;
         if charge.account != EVERYONE {
-            self.account_mut(charge.account).slots += 1;
+            self.change(charge.account, charge.lane, |share| share.slots += 1);
         }
     }
 
     /// A request of the account stands in line from now on.
-    pub(crate) fn begin_wait(&mut self, account: u32) {
-        self.account_mut(account).waiting += 1;
+    pub(crate) fn begin_wait(&mut self, account: u32, lane: Lane) {
+        self.change(account, lane, |share| share.waiting += 1);
     }
 
     /// It left the line.
-    pub(crate) fn end_wait(&mut self, account: u32) {
-        self.account_mut(account).waiting -= 1;
+    pub(crate) fn end_wait(&mut self, account: u32, lane: Lane) {
+        self.change(account, lane, |share| share.waiting -= 1);
         self.rest_if_idle(account);
     }
 
@@ -206,11 +241,17 @@ impl Keys {
         taken.charges().for_each(|charge| slots[charge.account as usize] += 1);
         slots[EVERYONE as usize] = 0;
         for (account, slots) in self.accounts.iter().zip(slots) {
-            assert_eq!(account.slots, slots, "{account:?}");
-            assert!(slots > 0 || account.unsettled == 0, "{account:?}");
-            assert!(account.unsettled <= account.virtual_time, "{account:?}");
+            assert_eq!(account.slots(), slots, "{account:?}");
+            for share in account.shares {
+                assert!(share.slots > 0 || share.unsettled == 0, "{account:?}");
+                assert!(share.unsettled <= share.virtual_time, "{account:?}");
+            }
         }
-        assert_eq!(self.accounts.iter().map(|account| account.waiting).sum::<u32>(), waiting);
+        for (lane, level) in self.levels.iter().enumerate() {
+            let weights = self.accounts.iter().map(|account| account.weight_in(lane)).sum::<u64>();
+            assert_eq!(level.weights, weights);
+        }
+        assert_eq!(self.accounts.iter().map(Account::waiting).sum::<u32>(), waiting);
         assert!(self.rules.are_keyed() || self.by_key.is_empty());
         assert!(self.by_key.iter().all(|(key, &index)| self.account(index).key == *key));
         assert_eq!(self.by_key.len() + self.vacant.len() + 1, self.accounts.len());
@@ -222,34 +263,65 @@ impl Keys {
 
     fn charge_own(&mut self, charge: &mut Charge) {
         let mean = self.mean.or(UNLEARNED);
-        let account = &mut self.accounts[charge.account as usize];
-        self.level = self.level.max(account.virtual_time.saturating_sub(account.unsettled));
+        let (index, lane) = (charge.account, charge.lane.index());
+        let account = &self.accounts[index as usize];
+        let level = &mut self.levels[lane].time;
+        *level = (*level).max(account.shares[lane].settled());
         charge.weight = account.weight;
         charge.amount = (account.mean.or(mean) / u64::from(account.weight)).max(1);
-        account.slots += 1;
-        account.virtual_time = account.virtual_time.saturating_add(charge.amount);
-        account.unsettled = account.unsettled.saturating_add(charge.amount);
+        self.change(index, charge.lane, |share| {
+            share.slots += 1;
+            share.virtual_time = share.virtual_time.saturating_add(charge.amount);
+            share.unsettled = share.unsettled.saturating_add(charge.amount);
+        });
     }
 
     fn settle_own(&mut self, charge: &Charge, now: Time) -> bool {
         let index = charge.account;
         let could_take = self.may_take(index);
         let taken = u64::try_from(now.since(charge.since).as_nanos()).unwrap_or(u64::MAX);
-        let account = &mut self.accounts[index as usize];
-        account.slots -= 1;
-        account.unsettled = account.unsettled.saturating_sub(charge.amount);
-        let before = account.virtual_time.saturating_sub(charge.amount);
-        account.virtual_time = before.saturating_add(taken / u64::from(charge.weight));
+        let level = &mut self.levels[charge.lane.index()];
+        level.time = level.time.saturating_add(taken / level.weights.max(1));
+        self.change(index, charge.lane, |share| {
+            share.slots -= 1;
+            share.unsettled = share.unsettled.saturating_sub(charge.amount);
+            let before = share.virtual_time.saturating_sub(charge.amount);
+            share.virtual_time = before.saturating_add(taken / u64::from(charge.weight));
+        });
         if charge.has_worked {
-            account.mean.learn(taken);
+            self.account_mut(index).mean.learn(taken);
             self.mean.learn(taken);
         }
         self.rest_if_idle(index);
-        !could_take && self.account(index).waiting > 0
+        !could_take && self.account(index).waiting() > 0
+    }
+
+    /// Changes what a key has in a lane, and with it the weights of those that have something there.
+    fn change(&mut self, index: u32, lane: Lane, change: impl FnOnce(&mut Share)) {
+        let account = &mut self.accounts[index as usize];
+        let before = account.weight_in(lane.index());
+        change(&mut account.shares[lane.index()]);
+        let weights = &mut self.levels[lane.index()].weights;
+        *weights = *weights - before + account.weight_in(lane.index());
+    }
+
+    /// Sets the weight of a key in all lanes.
+    fn weigh(&mut self, index: u32, weight: u32) {
+        let account = &mut self.accounts[index as usize];
+        if account.weight == weight {
+            return;
+        }
+        for (lane, level) in self.levels.iter_mut().enumerate() {
+            level.weights -= account.weight_in(lane);
+        }
+        account.weight = weight;
+        for (lane, level) in self.levels.iter_mut().enumerate() {
+            level.weights += account.weight_in(lane);
+        }
     }
 
     fn add(&mut self, key: Key) -> u32 {
-        let account = Account::new(key, self.level);
+        let account = Account::new(key);
         let index = if let Some(index) = self.vacant.pop() {
             self.accounts[index as usize] = account;
             index
@@ -284,22 +356,42 @@ impl Charge {
 }
 
 impl Account {
-    fn new(key: Key, level: u64) -> Self {
+    fn new(key: Key) -> Self {
         Self {
             key,
             weight: 1,
-            virtual_time: level,
-            unsettled: 0,
             mean: Mean::default(),
-            slots: 0,
-            waiting: 0,
+            shares: Default::default(),
             flows: Default::default(),
             links: Links::NONE,
         }
     }
 
-    pub(crate) const fn virtual_time(&self) -> u64 {
-        self.virtual_time
+    pub(crate) const fn virtual_time(&self, lane: Lane) -> u64 {
+        self.shares[lane.index()].virtual_time
+    }
+
+    fn slots(&self) -> u32 {
+        self.shares.iter().map(|share| share.slots).sum()
+    }
+
+    fn waiting(&self) -> u32 {
+        self.shares.iter().map(|share| share.waiting).sum()
+    }
+
+    /// Its weight, where it holds or wants something.
+    fn weight_in(&self, lane: usize) -> u64 {
+        if self.shares[lane].is_idle() { 0 } else { self.weight.into() }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.shares.iter().all(Share::is_idle)
+    }
+}
+
+impl Share {
+    const fn settled(&self) -> u64 {
+        self.virtual_time.saturating_sub(self.unsettled)
     }
 
     const fn is_idle(&self) -> bool {

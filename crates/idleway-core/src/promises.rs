@@ -27,6 +27,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// A promise lapses so long after its time, or a tenth of the told time after it if that is longer.
 const GRACE: Duration = Duration::from_secs(1);
+/// Who comes so long before its promise is due is punctual: clocks and paths differ.
+const EARLY: Duration = Duration::from_secs(1);
+/// When nobody has had to wait for so long, those who were promised something have no need of it.
+const LULL: Duration = Duration::from_secs(10);
+/// The line of promises is at most so many times as long as those that are pending, evenly spaced, would make it: they
+/// are due at whole seconds, and not evenly.
+const PENDING: f64 = 2.0;
 /// Each promise that is used or lapses moves the expected share of the used ones by one part in so many.
 const INERTIA: f64 = 16.0;
 /// At least this part of the promises is expected to be used.
@@ -46,6 +53,8 @@ pub(crate) struct Promises {
     open: usize,
     /// The end of the line of promises: before this moment no further one is due.
     end: Time,
+    /// When someone found no idle slot last.
+    last_rush: Time,
     /// The part of the promises for which someone comes: the line of promises is that much shorter.
     share_used: f64,
 }
@@ -84,6 +93,7 @@ impl Promises {
             timers: BTreeSet::new(),
             open: 0,
             end: Time::ZERO,
+            last_rush: Time::ZERO,
             share_used: 1.0,
         }
     }
@@ -99,7 +109,7 @@ impl Promises {
     /// How many places of a line that is `length` long are kept now: at most half of it.
     pub(crate) fn kept(&mut self, now: Time, length: usize) -> usize {
         self.advance(now);
-        self.open.min(length.div_ceil(2))
+        self.open.min(length / 2)
     }
 
     /// Someone asks in the name `key`. Answers whether that was promised a place about now; the promise is used up.
@@ -107,7 +117,7 @@ impl Promises {
         self.advance(now);
         let is_now = |index: u32| {
             let promise = &self.made[index as usize];
-            promise.opens <= now && now < promise.lapses
+            promise.is_redeemable(now)
         };
         let Some(index) = self.of_key(key).find(|&index| is_now(index)) else {
             return false;
@@ -131,6 +141,9 @@ impl Promises {
     ) -> Result<Duration, Duration> {
         self.advance(now);
         let soonest = now + terms.soonest;
+        // The line of promises is as long as the pending ones make it, not as it was when there were more of them.
+        let pending = PENDING * self.len() as f64 * self.share_used;
+        self.end = self.end.min(soonest + terms.spacing.mul_f64(pending));
         let earliest = if was_promised { soonest } else { soonest.max(self.end) };
         let wait = earliest.since(now);
         let is_full = self.len() >= MOST || self.of_key(key).count() >= MOST_OF_KEY;
@@ -148,6 +161,20 @@ impl Promises {
         };
         self.insert(now, key, told, terms.lead);
         Ok(told)
+    }
+
+    /// Someone comes and finds no idle slot.
+    pub(crate) const fn begin_rush(&mut self, now: Time) {
+        self.last_rush = now;
+    }
+
+    /// Someone comes and finds an idle slot and nobody who waits. If all have found one for long enough, the crowd is
+    /// gone to which something was promised, and what is promised far ahead must not delay others: it is forgotten.
+    /// Costs what was made since the last time.
+    pub(crate) fn end_rush(&mut self, now: Time, long: Duration) {
+        if now.since(self.last_rush) >= LULL.max(long) && !self.is_empty() {
+            *self = Self { share_used: self.share_used, last_rush: self.last_rush, ..Self::new() };
+        }
     }
 
     /// Checks what this file keeps.
@@ -233,6 +260,11 @@ impl Promise {
     /// When something happens to it next.
     const fn timer(&self) -> Time {
         if self.is_open { self.lapses } else { self.opens }
+    }
+
+    /// Whether it is about the told time: a place may be kept for it long before.
+    fn is_redeemable(&self, now: Time) -> bool {
+        self.opens.max(self.due.before(EARLY)) <= now && now < self.lapses
     }
 }
 
@@ -321,7 +353,7 @@ mod tests {
         let mut promises = Promises::new();
         let dense = Terms { spacing: Duration::from_millis(1), ..TERMS };
         (0..10).for_each(|key| assert!(promises.make(at(0), Key(key), dense, false).is_ok()));
-        assert_eq!([20, 12, 5, 1].map(|length| promises.kept(at(1_000), length)), [10, 6, 3, 1]);
+        assert_eq!([20, 12, 5, 1].map(|length| promises.kept(at(1_000), length)), [10, 6, 2, 0]);
         promises.check();
     }
 

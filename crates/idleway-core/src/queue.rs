@@ -18,9 +18,9 @@ use crate::{
 /// A freed slot is offered to each of them in turn, for each may avoid its backend: the bound keeps a release cheap.
 pub(crate) const FRONT_LENGTH: u32 = 64;
 
-/// So many more than a newcomer's key a key must have in a full line to lose its newest to it: then the one that
-/// gives is left with more than the one that gets.
-const CROWDED: u32 = 2;
+/// More than so many more than a newcomer's key a key must have in a full line to lose its newest to it: then the one
+/// that gives is left with no fewer than the one that gets, and does not get it back.
+const CROWDED: u32 = 1;
 
 /// The bounded line of a pool: in front those that avoid a backend, then the lanes.
 #[derive(Debug)]
@@ -67,7 +67,6 @@ pub(crate) struct Waiter<W> {
     pub(crate) asker: Asker,
     pub(crate) avoid: Vec<BackendKey>,
     pub(crate) until: Time,
-    lane: Lane,
     wake: Option<W>,
 }
 
@@ -77,6 +76,7 @@ pub(crate) struct Asker {
     pub(crate) near: Core,
     pub(crate) key: Key,
     pub(crate) weight: u32,
+    pub(crate) lane: Lane,
     /// Its key's account; of use while it holds or wants something.
     pub(crate) account: u32,
     pub(crate) since: Time,
@@ -143,8 +143,8 @@ impl<C, W> Queue<C, W> {
 
     /// One that is about to be granted a slot, or to join.
     pub(crate) fn asker(&mut self, ask: &Ask, now: Time) -> Asker {
-        let Ask { near, key, weight, .. } = *ask;
-        Asker { near, key, weight, account: self.keys.open(key, weight), since: now }
+        let Ask { near, key, weight, lane, .. } = *ask;
+        Asker { near, key, weight, lane, account: self.keys.open(key, weight, lane), since: now }
     }
 
     /// Puts one at the end of its flow in its lane, or of the front lane.
@@ -155,24 +155,24 @@ impl<C, W> Queue<C, W> {
             index_of(self.entries.len() - 1)
         });
         let asker = self.asker(&ask, now);
-        let Ask { avoid, until, lane, .. } = ask;
+        let Ask { avoid, until, .. } = ask;
         if until < Time::NEVER {
             self.ends.insert((until, index));
         }
-        self.keys.begin_wait(asker.account);
+        self.keys.begin_wait(asker.account, asker.lane);
         let is_retry = !avoid.is_empty();
         self.arrivals += 1;
         let entry = &mut self.entries[index as usize];
         entry.arrival = self.arrivals;
         entry.generation = entry.generation.wrapping_add(1);
         let ticket = Ticket { index, generation: entry.generation };
-        entry.stage = Stage::Waiting(Waiter { asker, avoid, until, lane, wake: None });
+        entry.stage = Stage::Waiting(Waiter { asker, avoid, until, wake: None });
         if is_retry {
             self.front.push_back(&mut self.entries, links, index);
         } else {
             self.in_lanes += 1;
-            self.lanes[lane.index()].arrivals.push_back(&mut self.entries, order, index);
-            self.line_up(index, asker.account, lane);
+            self.lanes[asker.lane.index()].arrivals.push_back(&mut self.entries, order, index);
+            self.line_up(index, asker.account, asker.lane);
         }
         ticket
     }
@@ -208,7 +208,8 @@ impl<C, W> Queue<C, W> {
         firsts.min_by_key(|&(since, _)| since).map(|(_, index)| index)
     }
 
-    /// How many are sure to be served before one that would join now, whatever becomes of the others.
+    /// How many are sure to be served before one that would join now, if they stay, whatever becomes of the others. Those
+    /// of the front lane are not: they may wait for a backend that serves others.
     pub(crate) fn surely_before(&self, ask: &Ask) -> u32 {
         if !ask.avoid.is_empty() {
             return 0;
@@ -220,7 +221,7 @@ impl<C, W> Queue<C, W> {
         } else {
             self.lanes[lanes].iter().map(|turns| turns.arrivals.len()).sum()
         };
-        self.front.len() + before
+        before
     }
 
     /// Whom a newcomer takes the place of in a full line: the newest of the least urgent lane below its own; else,
@@ -269,7 +270,7 @@ impl<C, W> Queue<C, W> {
     /// A slot is granted to one that asks, or that waits.
     #[inline]
     pub(crate) fn charge(&mut self, asker: &Asker, now: Time) -> Charge {
-        let charge = self.keys.charge(asker.account, asker.key, now);
+        let charge = self.keys.charge(asker.account, asker.key, asker.lane, now);
         self.rank_key(asker.account);
         charge
     }
@@ -361,6 +362,12 @@ impl<C, W> Queue<C, W> {
         self.ends.first().copied()
     }
 
+    /// When the last wait ends; `None` if some wait need not end by time.
+    pub(crate) fn last_end(&self) -> Option<Time> {
+        let all_end = self.ends.len() == self.waiting() as usize;
+        self.ends.last().filter(|_| all_end).map(|&(until, _)| until)
+    }
+
     /// Checks what this file keeps: each flow in the order its requests came and only in its own lane, the order of
     /// the flows, and the accounts.
     pub(crate) fn check(&self, slots: &Slots<C>) {
@@ -376,7 +383,8 @@ impl<C, W> Queue<C, W> {
                     .collect();
                 assert!(arrivals.is_sorted(), "a key's requests are out of order");
                 let of_flow = |(_, waiter): (u32, &Waiter<W>)| {
-                    (waiter.asker.account, waiter.lane, waiter.avoid.is_empty()) == (account, lane, true)
+                    (waiter.asker.account, waiter.asker.lane, waiter.avoid.is_empty())
+                        == (account, lane, true)
                 };
                 assert!(self.walk(flow, |entry| &entry.links).all(of_flow), "in a line that is not its own");
                 let (turn, crowd) = self.standing(account, lane);
@@ -395,19 +403,18 @@ impl<C, W> Queue<C, W> {
     fn end_wait(&mut self, index: u32, stage: Stage<C, W>) -> Option<W> {
         match std::mem::replace(&mut self.entries[index as usize].stage, stage) {
             Stage::Waiting(waiter) => {
-                let account = waiter.asker.account;
+                let Asker { account, lane, .. } = waiter.asker;
                 self.ends.remove(&(waiter.until, index));
                 if waiter.avoid.is_empty() {
-                    let lane = waiter.lane.index();
                     self.in_lanes -= 1;
-                    self.lanes[lane].arrivals.remove(&mut self.entries, order, index);
-                    let flow = &mut self.keys.account_mut(account).flows[lane];
+                    self.lanes[lane.index()].arrivals.remove(&mut self.entries, order, index);
+                    let flow = &mut self.keys.account_mut(account).flows[lane.index()];
                     flow.line.remove(&mut self.entries, links, index);
                     self.rank(account);
                 } else {
                     self.front.remove(&mut self.entries, links, index);
                 }
-                self.keys.end_wait(account);
+                self.keys.end_wait(account, lane);
                 waiter.wake
             }
             _ => None,
@@ -440,8 +447,9 @@ impl<C, W> Queue<C, W> {
 
     fn open_anew(&mut self, index: u32) -> Option<u32> {
         let Stage::Waiting(waiter) = &mut self.entries[index as usize].stage else { return None };
-        waiter.asker.account = self.keys.open(waiter.asker.key, waiter.asker.weight);
-        self.keys.begin_wait(waiter.asker.account);
+        let Asker { key, weight, lane, .. } = waiter.asker;
+        waiter.asker.account = self.keys.open(key, weight, lane);
+        self.keys.begin_wait(waiter.asker.account, lane);
         Some(waiter.asker.account)
     }
 
@@ -467,7 +475,7 @@ impl<C, W> Queue<C, W> {
         let line = account.flows[lane.index()].line;
         let (Some(first), Some(last)) = (line.first(), line.last()) else { return (None, None) };
         let arrival = |entry: u32| self.entries[entry as usize].arrival;
-        let virtual_time = if rules.fair { account.virtual_time() } else { 0 };
+        let virtual_time = if rules.fair { account.virtual_time(lane) } else { 0 };
         let turn = Turn { virtual_time, first: arrival(first), account: index };
         let crowd = Crowd { len: line.len(), last: arrival(last), account: index };
         (self.keys.may_take(index).then_some(turn), rules.fair.then_some(crowd))

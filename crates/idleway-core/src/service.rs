@@ -12,6 +12,8 @@ const END: u64 = (1023 + 12) << 2;
 const BUCKETS: usize = 26 * 4;
 /// When the samples weigh so much together, each of them loses half of its weight.
 const MEMORY: f64 = 1024.0;
+/// Samples that are alike and weigh less than this after fading are forgotten.
+const FORGOTTEN: f64 = 0.25;
 
 /// The service times of a pool, in seconds.
 #[derive(Debug)]
@@ -41,10 +43,20 @@ impl Service {
             bucket.sum += seconds;
         }
         if self.all.weight >= MEMORY {
-            for bucket in self.buckets.iter_mut().chain([&mut self.all]) {
-                bucket.weight /= 2.0;
-                bucket.sum /= 2.0;
-            }
+            self.fade();
+        }
+    }
+
+    fn fade(&mut self) {
+        self.all = Bucket::default();
+        for bucket in self.buckets.iter_mut() {
+            // A single sample would go on to speak for all that are as long, however many were shorter since.
+            let is_forgotten = bucket.weight / 2.0 < FORGOTTEN;
+            let part = if is_forgotten { 0.0 } else { 0.5 };
+            bucket.weight *= part;
+            bucket.sum *= part;
+            self.all.weight += bucket.weight;
+            self.all.sum += bucket.sum;
         }
     }
 

@@ -23,6 +23,7 @@ use crate::{
     backend::{Backend, BackendKey},
     counts::Counts,
     effects::Effects,
+    estimate::duration,
     grant::{Kept, Outcome, SlotId, Until},
     keys::Rules,
     pick::Tournament,
@@ -127,14 +128,21 @@ impl<C, W> Dispatcher<C, W> {
             Arrival::Refused(self.refusal(Reason::TooLate))
         } else if let Some(at) = if is_at_bound { None } else { self.pick(ask.near, &ask.avoid) } {
             self.redeem(now, ask.key);
+            if self.queue.waiting() == 0 {
+                self.promises.end_rush(now, duration(self.service.mean().unwrap_or_default()));
+            }
             let asker = self.queue.asker(&ask, now);
             Arrival::Granted(self.grant_idle(at, &asker, now))
         } else {
+            self.promises.begin_rush(now);
             let would_wait = self.queue.is_open() && ask.until > now;
             if self.totals.up == 0 && (self.totals.on_trial == 0 || !would_wait) {
                 Arrival::Refused(self.refusal(Reason::NoBackendUp))
             } else if !would_wait {
-                Arrival::Refused(self.refusal(if is_at_bound { Reason::KeyBusy } else { Reason::Busy }))
+                Arrival::Refused(match is_at_bound {
+                    true => self.refuse_key(ask.key),
+                    false => self.refusal(Reason::Busy),
+                })
             } else {
                 let (arrival, made_room) = self.line_up(now, ask);
                 displaced = made_room;
@@ -374,6 +382,10 @@ impl<C, W> Dispatcher<C, W> {
             let refusal = self.refuse_with_promise(now, Reason::QueueFull, ask.key, was_promised);
             return (Arrival::Refused(refusal), None);
         };
+        if self.queue.has_room(false) {
+            // A place is free and kept for someone else: it takes that one instead.
+            return (Arrival::Queued(self.queue.join(ask, now)), None);
+        }
         let refusal = self.refusal(Reason::Displaced);
         let displaced = self.queue.refuse(index, refusal);
         (Arrival::Queued(self.queue.join(ask, now)), displaced)

@@ -21,6 +21,8 @@ const PROMISED: f64 = 0.4;
 const SURELY: f64 = 0.9;
 /// A place is kept for a promise at least so long before it is due.
 const LEAST_LEAD: Duration = Duration::from_millis(20);
+/// One that has a deadline is taken to work no longer than this part of the work does.
+const SHORT: f64 = 0.1;
 
 impl<C, W> Dispatcher<C, W> {
     /// What one that came now might expect. Costs a look at no more than 32 slots.
@@ -39,17 +41,27 @@ impl<C, W> Dispatcher<C, W> {
 
     /// Whether one that would have to wait cannot be answered before its deadline.
     ///
-    /// Only what is in vain is to be refused, so the wait is taken early: behind those alone who are sure to be served
-    /// before, and the mean of that less two standard deviations; to it comes the median of the work itself. Nothing learned yet: nothing is claimed.
+    /// Only what is in vain is to be refused, so wait and work are taken short: behind those alone who are sure to be
+    /// served before, as long as they wait at most, and not when a backend may be up again before; the mean of that
+    /// less two standard deviations; and work that is among the shortest. Nothing learned yet: nothing is claimed.
     pub(super) fn is_too_late(&self, now: Time, ask: &Ask) -> bool {
         if ask.deadline == Time::NEVER {
             return false;
         }
-        let (Some(outlook), Some(median)) = (self.outlook(now), self.service.quantile(0.5)) else {
+        let (Some(outlook), Some(work)) = (self.outlook(now), self.service.quantile(SHORT)) else {
             return ask.deadline <= now;
         };
-        let early = outlook.slot_in_early(f64::from(self.queue.surely_before(ask)) + 1.0);
-        now + duration(early + median) > ask.deadline
+        let slot_in = |nth| now + duration(outlook.slot_in_early(nth));
+        let mut early = slot_in(f64::from(self.queue.surely_before(ask)) + 1.0);
+        if let Some(last_end) = self.queue.last_end() {
+            early = early.min(last_end.max(slot_in(1.0)));
+        }
+        if self.totals.on_trial > 0 {
+            early = now;
+        } else if let Some(&(pause_end, _)) = self.pauses.first() {
+            early = early.min(pause_end.max(now));
+        }
+        early + duration(work) > ask.deadline
     }
 
     /// One asks in the name `key`. Answers whether it was promised a place about now, which is used up thereby, and how
@@ -99,6 +111,13 @@ impl<C, W> Dispatcher<C, W> {
             duration(seconds.unwrap_or_default())
         };
         Refusal { reason, retry_after: self.jitter.spread(wait) }
+    }
+
+    /// Refuses one because of what its key holds already, whatever else is idle.
+    pub(super) fn refuse_key(&mut self, key: Key) -> Refusal {
+        let wait = self.queue.keys.wait_of(key);
+        let refusal = self.refusal(Reason::KeyBusy);
+        Refusal { retry_after: refusal.retry_after.max(self.jitter.spread(wait)), ..refusal }
     }
 
     /// When the slots of the backends that are up become free. Those that rest until a proof are not counted on.

@@ -3,7 +3,7 @@
 //! Where the promise leaves a choice (which of several equals), the model is told what the dispatcher chose, checks
 //! that it was among the allowed, and goes on from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use idleway_core::{
     Ask, BackendKey, Counts, Health, Kept, Key, Lane, Mode, Outcome, PoolSpec, Reason, Time, Until,
@@ -99,7 +99,7 @@ impl Naive {
 
     /// At most half of the line is kept for those who were told a time.
     fn may_keep_places(&self) -> bool {
-        self.has_promised && self.main.len() + self.spec.queue_length.div_ceil(2) >= self.spec.queue_length
+        self.has_promised && self.main.len() + self.spec.queue_length / 2 >= self.spec.queue_length
     }
 
     /// `found_full`: the real one said so of the line.
@@ -131,7 +131,10 @@ impl Naive {
                 self.has_promised |= !is_retry;
                 return Expected::Refused(Reason::QueueFull);
             };
-            self.displaced = self.refuse(displaced, Reason::Displaced);
+            // A place that is free, and kept for someone else, is taken instead.
+            if self.main.len() >= self.spec.queue_length {
+                self.displaced = self.refuse(displaced, Reason::Displaced);
+            }
         }
         self.open(ask);
         let waiter = Waiter { name, ask: ask.clone(), since: self.now, has_waker: false };
@@ -339,12 +342,17 @@ impl Naive {
     /// Who asks and is not refused has an account from then on.
     fn open(&mut self, ask: &Ask) {
         if self.accounts.are_kept() {
-            self.accounts.ask(ask.key, ask.weight, self.waits(ask.key));
+            let waits = self.waiters().any(|waiter| (waiter.ask.key, waiter.ask.lane) == (ask.key, ask.lane));
+            self.accounts.ask((ask.key, ask.lane), ask.weight, waits);
         }
     }
 
     fn waits(&self, key: Key) -> bool {
-        self.front.iter().chain(&self.main).any(|waiter| waiter.ask.key == key)
+        self.waiters().any(|waiter| waiter.ask.key == key)
+    }
+
+    fn waiters(&self) -> impl Iterator<Item = &Waiter> {
+        self.front.iter().chain(&self.main)
     }
 
     fn set_rules(&mut self, spec: &PoolSpec) {
@@ -360,7 +368,7 @@ impl Naive {
             .into_iter()
             .flat_map(|lane| self.main.iter().filter(move |waiter| waiter.ask.lane == lane));
         for Waiter { ask, .. } in self.front.iter().chain(in_lanes) {
-            self.accounts.ask(ask.key, ask.weight, true);
+            self.accounts.ask((ask.key, ask.lane), ask.weight, true);
         }
     }
 
@@ -374,7 +382,7 @@ impl Naive {
                 let key = waiter.ask.key;
                 let is_known = self.accounts.are_kept();
                 if !seen.contains(&key) && self.accounts.may_take(key) {
-                    let virtual_time = if is_known { self.accounts.virtual_time(key) } else { 0 };
+                    let virtual_time = if is_known { self.accounts.virtual_time(key, lane) } else { 0 };
                     firsts.push((virtual_time, place, waiter));
                 }
                 seen.push(key);
@@ -397,7 +405,7 @@ impl Naive {
         let of = |key: Key| in_lane.iter().filter(|waiter| waiter.ask.key == key).count();
         let most = in_lane.iter().map(|waiter| of(waiter.ask.key)).max()?;
         let newest = in_lane.iter().rfind(|waiter| of(waiter.ask.key) == most)?;
-        (self.spec.fair && most >= of(ask.key) + 1 + 2).then_some(newest.name)
+        (self.spec.fair && most >= of(ask.key) + 1 + 1).then_some(newest.name)
     }
 
     /// Ends a wait without a slot; answers whom that wakes.
@@ -454,7 +462,7 @@ impl Naive {
         let (key, kept) = choose(name);
         assert!(best.iter().any(|(best, _)| **best == key), "{key:?} is not among the best: {best:?}");
         self.sites.get_mut(&key).unwrap().take(name, ask.near.0, kept, false);
-        self.work(key, name).charge = Some(self.accounts.charge(ask.key, self.now));
+        self.work(key, name).charge = Some(self.accounts.charge((ask.key, ask.lane), self.now));
         true
     }
 
@@ -463,7 +471,9 @@ impl Naive {
     }
 
     fn free(&mut self, key: BackendKey, name: Name, kept: Option<(Connection, u16)>, choose: Choose<'_>) {
-        let has_hope = self.work(key, name).charge.take().is_some_and(|charge| self.settle(charge));
+        let charge = self.work(key, name).charge;
+        let has_hope = charge.is_some_and(|charge| self.settle(charge));
+        self.work(key, name).charge = None;
         let site = &self.sites[&key];
         let is_surplus = site.work.len() > site.slots;
         let may_use = |waiter: &&Waiter| {
@@ -476,7 +486,7 @@ impl Naive {
             let waiter = self.forget_waiter(next);
             self.woken.extend(waiter.has_waker.then_some(next));
             self.given.insert(next, (key, kept.map(|kept| kept.0)));
-            let charge = Some(self.accounts.charge(waiter.ask.key, self.now));
+            let charge = Some(self.accounts.charge((waiter.ask.key, waiter.ask.lane), self.now));
             let site = self.sites.get_mut(&key).unwrap();
             let purpose = site.purpose();
             *self.work(key, name) = Work { name: next, state: Taken::Busy, purpose, charge, kept: None };
@@ -502,8 +512,20 @@ impl Naive {
     /// Whether those of its key who wait may have a slot now and might not before.
     fn settle(&mut self, charge: Charge) -> bool {
         let could_take = self.accounts.may_take(charge.key);
-        self.accounts.settle(charge, self.now);
+        self.accounts.settle(charge, self.weights_in(charge.lane), self.now);
         !could_take && self.waits(charge.key)
+    }
+
+    /// The weights of all keys that wait or hold a slot in a lane.
+    fn weights_in(&self, lane: Lane) -> u64 {
+        if !self.accounts.are_kept() {
+            return 1;
+        }
+        let works = self.sites.values().flat_map(|site| &site.work).filter_map(|work| work.charge);
+        let holding = works.map(|charge| (charge.key, charge.lane));
+        let waiting = self.waiters().map(|waiter| (waiter.ask.key, waiter.ask.lane));
+        let keys: BTreeSet<Key> = holding.chain(waiting).filter(|of| of.1 == lane).map(|of| of.0).collect();
+        keys.into_iter().map(|key| self.accounts.weight(key)).sum()
     }
 
     fn serve_line(&mut self, choose: Choose<'_>) {

@@ -229,11 +229,13 @@ fn a_full_line_drops_the_newest_of_the_least_urgent() {
 fn a_full_line_has_room_for_a_key_with_few_in_it() {
     let line = [("a", of(X)), ("b", of(X)), ("c", of(X)), ("y", of(Y))];
     let (mut stage, _held, _) = house(fair(4, 1), &line);
-    assert_eq!(refused(&mut stage, of(Y)).reason, Reason::QueueFull, "X would have no more than Y");
-    let (Arrival::Queued(_), Some("c")) = stage.arrive(NOW, of(Z)) else {
-        panic!("Z is not let in for X's last")
-    };
-    assert_eq!(refused(&mut stage, of(Key(4))).reason, Reason::QueueFull, "X has only two by now");
+    let mut join = |key: Key| stage.arrive(NOW, of(key));
+    assert!(matches!(join(Y), (Arrival::Queued(_), Some("c"))), "Y is let in for X's last");
+    assert!(matches!(join(Y), (Arrival::Refused(_), None)), "X would have fewer than Y");
+    assert!(matches!(join(X), (Arrival::Refused(_), None)), "nor does X get it back");
+    assert!(matches!(join(Z), (Arrival::Queued(_), None)), "for Y's last, which has not looked so far");
+    assert!(matches!(join(Key(4)), (Arrival::Queued(_), Some("b"))), "for X's last");
+    assert!(matches!(join(Key(5)), (Arrival::Refused(_), None)), "each has one");
     let (mut stage, _held, _) = house(spec(4, &[(A, 1)]), &line);
     assert_eq!(refused(&mut stage, of(Z)).reason, Reason::QueueFull, "where keys do not share");
 }
