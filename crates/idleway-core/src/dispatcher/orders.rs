@@ -11,7 +11,7 @@ use crate::{
     health::Health,
     keys::Rules,
     line::index_of,
-    slots::Purpose,
+    slots::{Purpose, State},
     spec::{BackendSpec, PoolSpec},
     time::{Core, Time},
 };
@@ -106,7 +106,10 @@ impl<C, W> Dispatcher<C, W> {
             return None;
         }
         let (slot, kept) = if let Some(index) = entry.unproven.first() {
-            (self.slots.take_over(entry, index, Purpose::Proof, now), None)
+            let slot = self.slots.take_over(entry, index, Purpose::Proof, now);
+            // While it is being proved it rests as before: nobody's request is at work on it.
+            self.slots.set_state(entry, index, State::Doubted);
+            (slot, None)
         } else if entry.idle() > 0 {
             self.slots.take((at, entry), Purpose::Probe, Core::default(), now)
         } else {

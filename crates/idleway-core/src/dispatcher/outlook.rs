@@ -8,7 +8,7 @@ use crate::{
     estimate::{Estimate, Outlook, Rest, duration},
     grant::Until,
     promises::Terms,
-    slots::State,
+    slots::{Purpose, State},
     time::Time,
 };
 
@@ -89,7 +89,7 @@ impl<C, W> Dispatcher<C, W> {
         };
         let length = self.queue.length();
         let terms = Terms {
-            soonest: duration(outlook.soonest(SURELY)),
+            soonest: duration(soonest(&outlook)),
             spacing: duration(outlook.spacing() / PROMISED),
             // In this time the slots work off a whole line.
             lead: duration(outlook.spacing() * length as f64).max(LEAST_LEAD),
@@ -107,7 +107,7 @@ impl<C, W> Dispatcher<C, W> {
         } else {
             let waiting = f64::from(self.queue.waiting());
             let outlook = self.outlook(self.now);
-            let seconds = outlook.map(|outlook| outlook.soonest(SURELY) + waiting * outlook.spacing());
+            let seconds = outlook.map(|outlook| soonest(&outlook) + waiting * outlook.spacing());
             duration(seconds.unwrap_or_default())
         };
         Refusal { reason, retry_after: self.jitter.spread(wait) }
@@ -129,6 +129,7 @@ impl<C, W> Dispatcher<C, W> {
             match slot.state {
                 State::Vacant | State::Parked => {}
                 _ if !self.backends[slot.backend as usize].is_up() => {}
+                _ if slot.purpose == Purpose::Proof => unproven += stride,
                 State::Busy | State::Lingering | State::Doubted => {
                     rests.push(Rest::Working(now.since(slot.since).as_secs_f64()));
                 }
@@ -142,4 +143,11 @@ impl<C, W> Dispatcher<C, W> {
         let each = slots as f64 / rests.len() as f64;
         Outlook::new(&self.service, rests, each)
     }
+}
+
+/// When a slot has surely become free. Of work that outlives all that was measured nobody knows that: then it is told a
+/// few times as long as it will probably take.
+fn soonest(outlook: &Outlook<'_>) -> f64 {
+    const FEW: f64 = 4.0;
+    outlook.soonest(SURELY).min(FEW * outlook.soonest(0.5))
 }

@@ -311,7 +311,7 @@ impl Naive {
         if !unproven.is_empty() {
             let work =
                 unproven.iter_mut().find(|work| Some(work.name) == probed).expect("a slot without proof");
-            (work.name, work.state, work.purpose) = (name, Taken::Busy, Purpose::Proof);
+            (work.name, work.state, work.purpose) = (name, Taken::Doubted, Purpose::Proof);
             assert_eq!(kept, None);
             return true;
         }
@@ -405,7 +405,7 @@ impl Naive {
         let of = |key: Key| in_lane.iter().filter(|waiter| waiter.ask.key == key).count();
         let most = in_lane.iter().map(|waiter| of(waiter.ask.key)).max()?;
         let newest = in_lane.iter().rfind(|waiter| of(waiter.ask.key) == most)?;
-        (self.spec.fair && most >= of(ask.key) + 1 + 1).then_some(newest.name)
+        (self.spec.fair && most > of(ask.key) + 1).then_some(newest.name)
     }
 
     /// Ends a wait without a slot; answers whom that wakes.

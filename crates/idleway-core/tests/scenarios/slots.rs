@@ -126,7 +126,11 @@ fn a_slot_rests_until_its_time_or_until_its_proof() {
     assert_eq!(woken(stage.tick(at(30))), ["ann"]);
     for outcome in [Outcome::Ignored, Outcome::Failure] {
         let probe = stage.take_for_probe(at(31), A).expect("a slot without proof");
-        assert_eq!((probe.slot.index, stage.counts().resting), (doubted.slot.index, 0));
+        assert_eq!(
+            (probe.slot.index, stage.counts().resting),
+            (doubted.slot.index, 1),
+            "it rests while it is asked"
+        );
         assert!(stage.take_for_probe(at(31), A).is_none(), "all are taken");
         assert!(stage.release(at(31), probe.slot, outcome, None).is_none());
         assert_eq!(stage.counts().resting, 1, "no proof: it rests again");
