@@ -349,6 +349,39 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_kept_long_before_and_given_to_the_punctual_alone() {
+        let mut promises = Promises::new();
+        let slow = Terms { soonest: Duration::from_secs(20), lead: Duration::from_secs(10), ..TERMS };
+        assert_eq!(promises.make(at(0), Key(7), slow, false), Ok(Duration::from_secs(20)));
+        assert_eq!(promises.kept(at(10_000), 20), 1);
+        assert!(!promises.redeem(at(18_999), Key(7)), "too early");
+        assert!(promises.redeem(at(19_000), Key(7)));
+    }
+
+    #[test]
+    fn the_line_of_promises_is_no_longer_than_the_pending_ones_make_it() {
+        let mut promises = Promises::new();
+        let slow = Terms { spacing: Duration::from_secs(60), ..TERMS };
+        let times: Vec<_> =
+            (0..5).filter_map(|key| promises.make(at(0), Key(key), slow, false).ok()).collect();
+        assert_eq!(times.last(), Some(&Duration::from_secs(241)));
+        assert_eq!(told(&mut promises, at(0), 9), 6, "work is faster now: twice five, half a second each");
+    }
+
+    #[test]
+    fn what_is_promised_to_a_crowd_is_forgotten_when_all_find_a_slot_for_long() {
+        let mut promises = Promises::new();
+        promises.begin_rush(at(0));
+        (0..100).for_each(|key| _ = told(&mut promises, at(0), key));
+        promises.end_rush(at(9_999), Duration::ZERO);
+        promises.end_rush(at(11_999), Duration::from_secs(12));
+        assert!(promises.len() > 50, "that may be a moment's luck");
+        promises.end_rush(at(10_000), Duration::ZERO);
+        assert_eq!((promises.len(), promises.kept(at(10_000), 20)), (0, 0));
+        assert_eq!(told(&mut promises, at(10_000), 9), 1);
+    }
+
+    #[test]
     fn at_most_half_of_the_line_is_kept() {
         let mut promises = Promises::new();
         let dense = Terms { spacing: Duration::from_millis(1), ..TERMS };

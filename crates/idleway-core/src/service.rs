@@ -251,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn a_single_sample_does_not_count_for_ever() {
+        let mut service = of(&[3000.0]);
+        (0..3000).for_each(|_| service.learn(seconds(0.01)));
+        assert!(close(service.mean().unwrap(), 0.01), "{service:?}");
+        let rest = service.survival().remaining(1.0);
+        assert!(close(rest, 1.0), "nothing is known that is longer: {rest}");
+    }
+
+    #[test]
     fn what_is_long_ago_fades() {
         let mut service = of(&[20.0; 3000]);
         (0..4000).for_each(|_| service.learn(seconds(4.0)));

@@ -1,5 +1,7 @@
 //! Who is next: lanes, keys, bounds, and who makes room in a full line.
 
+use std::collections::VecDeque;
+
 use idleway_core::{Arrival, Ask, Collected, Key, Lane, Outcome, PoolSpec, Reason, SlotId, Ticket};
 
 use crate::stage::*;
@@ -136,6 +138,55 @@ fn who_comes_back_has_saved_nothing() {
 }
 
 #[test]
+fn who_comes_again_is_served_beside_those_who_come_once() {
+    let mut stage = Stage::new(NOW, fair(9, 1));
+    let mut slot = granted(&mut stage, of(Key(99))).slot;
+    let mut tickets = VecDeque::from(["x", "again"].map(|name| (name, queued(&mut stage, of(X), name))));
+    let mut order = Vec::new();
+    for round in 0..6 {
+        // There is always one more who has never been there.
+        tickets.push_back(("once", queued(&mut stage, of(Key(100 + round)), "once")));
+        let name = woken(stage.release(at(100 * (round + 1)), slot, Outcome::Success, None))[0];
+        let first = tickets.iter().position(|(other, _)| *other == name).unwrap();
+        slot = collected(&mut stage, tickets.remove(first).unwrap().1).slot;
+        order.push(name);
+    }
+    assert_eq!(order[0], "x");
+    assert!(order.contains(&"again"), "{order:?}");
+}
+
+/// X's urgent work has had the slot ten times for 0.1 s; these of the lower lane came before it.
+fn below_the_urgent(line: &[(&'static str, Key)]) -> (Stage, SlotId, Vec<(&'static str, Ticket)>) {
+    let mut stage = Stage::new(NOW, fair(9, 1));
+    let urgent = || {
+        let mut ask = of(X);
+        ask.lane = Lane::High;
+        ask
+    };
+    let mut slot = granted(&mut stage, urgent()).slot;
+    let tickets = line.iter().map(|&(name, key)| (name, queued(&mut stage, of(key), name))).collect();
+    for round in 1..=10 {
+        let ticket = queued(&mut stage, urgent(), "urgent");
+        assert_eq!(woken(stage.release(at(100 * round), slot, Outcome::Success, None)), ["urgent"]);
+        slot = collected(&mut stage, ticket).slot;
+    }
+    (stage, slot, tickets)
+}
+
+#[test]
+fn a_newcomer_below_the_urgent_is_not_behind_what_they_have_had() {
+    let (mut stage, slot, mut tickets) = below_the_urgent(&[("y", Y), ("v", Y), ("w", Y)]);
+    tickets.push(("z", queued(&mut stage, of(Z), "z")));
+    assert_eq!(served(&mut stage, slot, &tickets, 1_100, |_| 100), "yzvw");
+}
+
+#[test]
+fn what_a_key_has_had_in_one_lane_counts_in_no_other() {
+    let (mut stage, slot, tickets) = below_the_urgent(&[("x", X), ("y", Y), ("a", X), ("v", Y)]);
+    assert_eq!(served(&mut stage, slot, &tickets, 1_100, |_| 100), "xyav");
+}
+
+#[test]
 fn a_charge_that_was_too_high_holds_back_nobody() {
     let mut stage = Stage::new(NOW, fair(9, 2));
     // X is known for a minute each.
@@ -238,6 +289,26 @@ fn a_full_line_has_room_for_a_key_with_few_in_it() {
     assert!(matches!(join(Key(5)), (Arrival::Refused(_), None)), "each has one");
     let (mut stage, _held, _) = house(spec(4, &[(A, 1)]), &line);
     assert_eq!(refused(&mut stage, of(Z)).reason, Reason::QueueFull, "where keys do not share");
+}
+
+#[test]
+fn the_urgent_take_a_kept_place_before_they_displace() {
+    let mut stage = Stage::new(NOW, spec(2, &[(A, 1)]));
+    let held = granted(&mut stage, ask()).slot;
+    assert!(stage.release(at(4_000), held, Outcome::Success, None).is_none());
+    granted(&mut stage, ask());
+    queued(&mut stage, in_lane(Lane::Low), "stays");
+    let leaves = queued(&mut stage, in_lane(Lane::Low), "leaves");
+    let told = refused(&mut stage, in_lane(Lane::Low)).retry_after;
+    assert!(stage.leave(at(4_000), leaves).spent.is_some());
+    let back = at(4_000) + told;
+    let mut other = in_lane(Lane::Low);
+    other.key = Z;
+    assert!(matches!(stage.arrive(back, other), (Arrival::Refused(_), None)), "the place is kept");
+    let mut urgent = in_lane(Lane::High);
+    urgent.key = Y;
+    assert!(matches!(stage.arrive(back, urgent), (Arrival::Queued(_), None)), "and nobody has to go");
+    assert_eq!(stage.counts().waiting, 2);
 }
 
 #[test]
