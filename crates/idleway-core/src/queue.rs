@@ -208,8 +208,8 @@ impl<C, W> Queue<C, W> {
         firsts.min_by_key(|&(since, _)| since).map(|(_, index)| index)
     }
 
-    /// How many are sure to be served before one that would join now, if they stay, whatever becomes of the others. Those
-    /// of the front lane are not: they may wait for a backend that serves others.
+    /// How many are sure to be served before one that would join now, if they stay, whatever becomes of the others.
+    /// Those of the front lane are not: they may wait for a backend that serves others.
     pub(crate) fn surely_before(&self, ask: &Ask) -> u32 {
         if !ask.avoid.is_empty() {
             return 0;
