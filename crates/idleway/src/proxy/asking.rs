@@ -7,6 +7,7 @@ mod urgency;
 mod wait;
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -106,8 +107,16 @@ fn in_whose_name(request: &Request, pool: &PoolPlan, trusted: &[Network]) -> (Ke
         FairBy::Ip | FairBy::None => {
             let address = client::address(request, trusted);
             let weight = if has_weights { weight(&address.to_string()) } else { 1 };
-            (hashed(address), weight)
+            (hashed(one_site(address)), weight)
         }
+    }
+}
+
+/// One client has a whole /64 of IPv6 addresses to choose from (RFC 6177): they are one.
+fn one_site(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -245,6 +254,12 @@ mod tests {
         let neighbour = Request { peer: "10.0.0.2:4000".parse().unwrap(), ..request(&["X-Api-Key: gold"]) };
         let theirs = asked(&neighbour, &by_address);
         assert!(theirs.key != ours.0 && theirs.weight == 1);
+        let of_peer = |peer: &str| {
+            let request = Request { peer: peer.parse().unwrap(), ..request(&["X-Api-Key: gold"]) };
+            asked(&request, &by_address).key
+        };
+        assert_eq!(of_peer("[2001:db8::1]:4000"), of_peer("[2001:db8::2:3:4]:4000"), "one site");
+        assert_ne!(of_peer("[2001:db8::1]:4000"), of_peer("[2001:db8:0:1::1]:4000"));
     }
 
     #[test]
