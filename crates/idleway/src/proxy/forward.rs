@@ -61,7 +61,7 @@ pub(super) async fn forward<'a>(
         }
         tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");
         now = Instant::now();
-        // The time that the attempt took is not waited for once more in the line: the wait begins anew.
+        // Its wait begins anew: the attempt may have used up what was left of the first one.
         let avoid = std::mem::take(&mut ask.avoid);
         ask = asking.ask(client.core().index(), now);
         ask.avoid = avoid;

@@ -94,13 +94,15 @@ impl Abandoned {
     async fn watch(&mut self) -> Verdict {
         let Self { exchange, pool, backend, abandon, .. } = self;
         let gave_up = exchange.upload() == Sending::Streaming;
+        let cancels = *abandon == Abandon::Cancel;
         // A backend that waits for the rest of the body has to be told that it will never come.
-        if gave_up || *abandon == Abandon::Cancel {
+        if gave_up || cancels {
             exchange.shut_down_writing();
         }
+        let patience = if cancels { Duration::ZERO } else { pool.plan.timeout };
         let mut end = None;
-        if *abandon == Abandon::Cancel {
-            end = timeout(pool.plan.cancel_wait, until_end(exchange, Duration::ZERO)).await.ok();
+        if cancels {
+            end = timeout(pool.plan.cancel_wait, until_end(exchange, patience)).await.ok();
             if end.is_none() {
                 // It has not stopped. Its own end still frees the Slot, whenever that comes.
                 exchange.permit.doubt();
@@ -110,16 +112,15 @@ impl Abandoned {
                 );
             }
         }
-        let patience = if *abandon == Abandon::Cancel { Duration::ZERO } else { pool.plan.timeout };
         let end = match end {
             Some(end) => end,
             None => until_end(exchange, patience).await,
         };
         match end {
             // That closing stops its work is what `cancel` says.
-            End::Closed if gave_up && *abandon == Abandon::Linger => Verdict::ClosedAfterUs,
+            End::Closed if gave_up && !cancels => Verdict::ClosedAfterUs,
             End::Answered | End::Closed => Verdict::Ended,
-            End::Streams => cancel_stream(exchange, *abandon, pool.plan.cancel_wait).await,
+            End::Streams => cancel_stream(exchange, cancels, pool.plan.cancel_wait).await,
             End::Unreadable => outwait(exchange, gave_up).await,
         }
     }
@@ -155,12 +156,12 @@ async fn until_end(exchange: &mut Exchange, patience: Duration) -> End {
 
 /// A handler that writes notices that nobody reads: some at our FIN, others not before the connection is closed.
 /// Some servers close at our FIN whatever their handler does: only `cancel` takes that for its end.
-async fn cancel_stream(exchange: &mut Exchange, abandon: Abandon, wait: Duration) -> Verdict {
+async fn cancel_stream(exchange: &mut Exchange, closing_stops: bool, wait: Duration) -> Verdict {
     exchange.shut_down_writing();
     let mut left = u64::MAX;
     match timeout(wait, poll_fn(|cx| poll_rest(cx, exchange, &mut left))).await {
         Ok(End::Answered) => Verdict::Ended,
-        Ok(End::Closed) if abandon == Abandon::Cancel => Verdict::Ended,
+        Ok(End::Closed) if closing_stops => Verdict::Ended,
         _ => Verdict::Cancelled,
     }
 }
