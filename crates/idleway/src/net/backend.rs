@@ -201,3 +201,34 @@ fn is_ours(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
         || cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+
+    /// TCP's user timeout would end a connection whose window stays closed, busy as the backend is.
+    #[tokio::test]
+    async fn a_backend_that_takes_nothing_is_not_taken_for_a_vanished_host() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let origin = Origin { host: Host::Ip(address.ip()), port: address.port() };
+        let connect = || BackendConnection::connect(&origin, Core(0), Duration::from_secs(10));
+        let timeout = |connection: &BackendConnection| {
+            SockRef::from(connection.wire.stream()).tcp_user_timeout().unwrap()
+        };
+        let mut idle = connect().await.unwrap();
+        idle.watch_for_vanished_host();
+        assert_eq!(timeout(&idle), Some(VANISHED));
+        idle.park(None);
+        assert_eq!(timeout(&idle), None, "the next request has clocks of its own");
+        let mut blocked = connect().await.unwrap();
+        let part = vec![0; 1 << 20];
+        while blocked.wire.outbox().is_empty() {
+            blocked.wire.send(&[IoSlice::new(&part)]).unwrap();
+        }
+        blocked.watch_for_vanished_host();
+        assert_eq!(timeout(&blocked), None);
+    }
+}

@@ -258,7 +258,6 @@ fn a_server_that_closes_at_our_fin_is_not_idle_for_that() {
 /// Also a backend with threads to spare, which answers a probe whatever else it does, gets no second request as long as
 /// its handler writes now and then.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the pace of a handler, not a wait for an event")]
 fn a_handler_that_writes_notices_before_its_slot_is_proved() {
     let backend = Backend::new(move |visit| {
         if visit.path() != "/stream" {
@@ -266,7 +265,7 @@ fn a_handler_that_writes_notices_before_its_slot_is_proved() {
         }
         visit.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
         while visit.write("4\r\nmore\r\n").is_ok() {
-            std::thread::sleep(Duration::from_millis(300));
+            spend(Duration::from_millis(300));
         }
         visit.close()
     });

@@ -112,14 +112,6 @@ fn work(visit: &mut Visit<'_>) -> std::io::Result<()> {
     }
 }
 
-/// The time that work takes. Nothing waits for it to pass.
-#[expect(clippy::disallowed_methods, reason = "it stands for work, not for an event")]
-fn spend(time: Duration) {
-    if !time.is_zero() {
-        thread::sleep(time);
-    }
-}
-
 /// Kills a backend now and then and restarts it a few requests later; says how many it killed.
 fn kill_and_restart(
     backends: &mut [Backend],

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::dice::Dice;
-use super::{Announced, seeds, spend};
+use super::{Announced, seeds};
 use crate::harness::*;
 
 const CLIENTS: usize = 40;
