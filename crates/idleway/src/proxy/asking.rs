@@ -199,6 +199,8 @@ mod tests {
             (&["X-Deadline: 5", "grpc-timeout: 10S"], 5, "x-deadline"),
             (&["X-Deadline: 15s", "grpc-timeout: 10S"], 10, "grpc-timeout"),
             (&["X-Deadline: 1h"], 20, "deadline"),
+            (&["X-Deadline: 10s", "x-deadline: 4s"], 4, "x-deadline"),
+            (&["grpc-timeout: 9S", "grpc-timeout: 3S"], 3, "grpc-timeout"),
         ] {
             let pool = pool(|pool| {
                 pool.deadline = Some(Duration::from_secs(20));
