@@ -32,12 +32,22 @@ pub struct Route {
     pub abandon: Option<Abandon>,
     /// How urgent its requests are, where that is not as its pool says.
     pub priority: Option<Priority>,
+    /// Whether its requests with `Idempotency-Key` may be repeated, where that is not as its pool says.
+    pub idempotency_key: Option<bool>,
 }
 
 impl Route {
     /// The route of every request to this pool, to be narrowed by what follows.
     pub fn new(pool: usize) -> Self {
-        Route { pool, host: None, path: Vec::new(), methods: Vec::new(), abandon: None, priority: None }
+        Route {
+            pool,
+            host: None,
+            path: Vec::new(),
+            methods: Vec::new(),
+            abandon: None,
+            priority: None,
+            idempotency_key: None,
+        }
     }
 
     /// Only requests for this host, on any port.

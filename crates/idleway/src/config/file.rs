@@ -1,4 +1,4 @@
-//! The shape of the configuration file: its tables and keys, and what kind of value each takes.
+//! The shape of the configuration file: its tables and keys, and what kind of [`value`](super::value) each takes.
 //!
 //! serde reads it and stops at the first thing it does not understand; so that a fault does not hide the next, what
 //! is at fault is taken out and the rest is read again ([`tolerant`]). Values whose meaning may be wrong keep their
@@ -9,12 +9,13 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::fault::Fault;
+use super::value::{Count, Methods, Quantity, Share, Statuses};
 use super::words::{shape_fault, syntax_fault};
 
 /// The whole file.
@@ -80,6 +81,13 @@ pub(super) struct PoolKeys {
     pub(super) deadline: Option<Spanned<Quantity>>,
     pub(super) queue: Option<Spanned<QueueKeys>>,
     pub(super) retry: Option<RetryKeys>,
+    #[serde(default)]
+    pub(super) busy_status: Vec<Spanned<Count>>,
+    pub(super) busy_rest_max: Option<Spanned<Quantity>>,
+    pub(super) idempotency_key: Option<bool>,
+    pub(super) health: Option<HealthKeys>,
+    pub(super) resolve: Option<Spanned<String>>,
+    pub(super) resolve_every: Option<Spanned<Quantity>>,
     pub(super) keep_alive: Option<bool>,
     pub(super) keep_idle: Option<Spanned<Quantity>>,
     pub(super) request_buffer: Option<Spanned<Quantity>>,
@@ -99,7 +107,7 @@ pub(super) struct PoolKeys {
 pub(super) type Weights = BTreeMap<Spanned<String>, Spanned<Count>>;
 
 /// The keys of [`PoolKeys`]: at the top level they are the default pool's.
-pub(super) const POOL_KEYS: [&str; 20] = [
+pub(super) const POOL_KEYS: [&str; 26] = [
     "backends",
     "slots",
     "connect_timeout",
@@ -107,6 +115,12 @@ pub(super) const POOL_KEYS: [&str; 20] = [
     "deadline",
     "queue",
     "retry",
+    "busy_status",
+    "busy_rest_max",
+    "idempotency_key",
+    "health",
+    "resolve",
+    "resolve_every",
     "keep_alive",
     "keep_idle",
     "request_buffer",
@@ -136,6 +150,30 @@ pub(super) struct QueueKeys {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RetryKeys {
     pub(super) attempts: Option<Spanned<Count>>,
+    pub(super) budget: Option<Spanned<Share>>,
+    pub(super) floor: Option<Spanned<Count>>,
+}
+
+/// `health = { … }`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct HealthKeys {
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) tcp: Option<Spanned<bool>>,
+    pub(super) method: Option<Spanned<String>>,
+    pub(super) host: Option<Spanned<String>>,
+    pub(super) status: Option<Spanned<Statuses>>,
+    pub(super) every: Option<Spanned<Quantity>>,
+    pub(super) timeout: Option<Spanned<Quantity>>,
+    pub(super) rise: Option<Spanned<Count>>,
+    pub(super) fall: Option<Spanned<Count>>,
+    pub(super) dedicated: Option<Spanned<bool>>,
+    pub(super) failures: Option<Spanned<Count>>,
+    pub(super) pause: Option<Spanned<Quantity>>,
+    pub(super) pause_max: Option<Spanned<Quantity>>,
+    pub(super) outlier: Option<Spanned<Share>>,
+    pub(super) panic: Option<Spanned<Share>>,
+    pub(super) slow_start: Option<Spanned<Quantity>>,
 }
 
 /// `[[routes]]`
@@ -148,14 +186,16 @@ pub(super) struct RouteKeys {
     pub(super) pool: Option<Spanned<String>>,
     pub(super) abandon: Option<Spanned<String>>,
     pub(super) priority: Option<Spanned<String>>,
+    pub(super) idempotency_key: Option<bool>,
 }
 
-/// A backend as `{ url, slots }`; a bare URL is one with nothing else said.
+/// A backend as `{ url, slots, resolve }`; a bare URL is one with nothing else said.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct BackendKeys {
     pub(super) url: Option<Spanned<String>>,
     pub(super) slots: Option<Spanned<Count>>,
+    pub(super) resolve: Option<Spanned<String>>,
 }
 
 /// An entry of `backends`.
@@ -171,7 +211,7 @@ impl<'de> Deserialize<'de> for BackendEntry {
         impl<'de> Visitor<'de> for Entry {
             type Value = BackendEntry;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a URL or a table of `url` and `slots`")
+                f.write_str("a URL or a table of `url`, `slots` and `resolve`")
             }
             fn visit_str<E: Error>(self, url: &str) -> Result<BackendEntry, E> {
                 Ok(BackendEntry::Url(url.to_owned()))
@@ -181,78 +221,6 @@ impl<'de> Deserialize<'de> for BackendEntry {
             }
         }
         deserializer.deserialize_any(Entry)
-    }
-}
-
-/// One method or a list of them.
-#[derive(Debug)]
-pub(super) enum Methods {
-    One(String),
-    Several(Vec<Spanned<String>>),
-}
-
-impl<'de> Deserialize<'de> for Methods {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Methods;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a method or a list of methods")
-            }
-            fn visit_str<E: Error>(self, method: &str) -> Result<Methods, E> {
-                Ok(Methods::One(method.to_owned()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Methods, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Methods::Several)
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-/// A duration or a size as written. A number without a unit is let through here, so that [`units`](super::units) can
-/// ask for the unit.
-#[derive(Debug)]
-pub(super) struct Quantity(pub(super) String);
-
-impl<'de> Deserialize<'de> for Quantity {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Quantity;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text of number and unit, like \"10s\" or \"64KiB\"")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Quantity, E> {
-                Ok(Quantity(text.to_owned()))
-            }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Quantity, E> {
-                Ok(Quantity(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Text)
-    }
-}
-
-/// A number of things.
-#[derive(Debug)]
-pub(super) struct Count(pub(super) u64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Whole;
-        impl Visitor<'_> for Whole {
-            type Value = Count;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number")
-            }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
-                u64::try_from(number)
-                    .map(Count)
-                    .map_err(|_| E::invalid_value(Unexpected::Signed(number), &"a number from 0 up"))
-            }
-        }
-        deserializer.deserialize_any(Whole)
     }
 }
 

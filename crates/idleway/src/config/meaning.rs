@@ -2,7 +2,7 @@
 //!
 //! Every fault is noted with its place and the reading goes on, so that all of them are told at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::{Range, RangeInclusive};
@@ -11,12 +11,11 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::fault::{Fault, Faults, Place};
-use super::file::{
-    self, BackendEntry, BackendKeys, ClientKeys, Count, File, LimitsKeys, PoolKeys, Quantity, QueueKeys,
-};
+use super::file::{self, BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys};
 use super::origin::Origin;
-use super::plan::{BackendPlan, ClientPlan, DRAIN_TIMEOUT, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan};
+use super::plan::{ClientPlan, DRAIN_TIMEOUT, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan};
 use super::units;
+use super::value::{Count, Quantity, Share};
 
 /// The pool that the pool keys at the top level configure.
 const DEFAULT_POOL: &str = "default";
@@ -70,11 +69,6 @@ impl Overrides {
     }
 }
 
-fn circle(origin: &Origin) -> Fault {
-    Fault::new(format!("{origin} is the gateway's own listener: a request would go round in a circle"))
-        .hint("give the gateway another address with `listen`, or this backend another port")
-}
-
 /// One reading of one configuration.
 pub(super) struct Reading<'a> {
     overrides: Overrides,
@@ -85,7 +79,7 @@ pub(super) struct Reading<'a> {
     /// be read.
     pub(super) secondary: Vec<Fault>,
     /// Where each origin was seen first.
-    origins: HashMap<Origin, Range<usize>>,
+    pub(super) origins: HashMap<Origin, Range<usize>>,
     /// Whether some peer is trusted.
     pub(super) trusts: bool,
 }
@@ -171,7 +165,9 @@ impl Reading<'_> {
         if keys.backends.is_none() {
             self.no_backends(name);
         }
-        let backends = keys.backends.map(|list| self.backends(list, slots, listen)).unwrap_or_default();
+        let resolve = self.resolve(keys.resolve);
+        let backends =
+            keys.backends.map(|list| self.backends(list, slots, resolve, listen)).unwrap_or_default();
         let usual = PoolPlan::new(name.get_ref(), backends);
         let fair_by = self.fair_by(keys.fair_by);
         PoolPlan {
@@ -179,7 +175,13 @@ impl Reading<'_> {
             timeout: self.duration(keys.timeout, usual.timeout, SHORTEST),
             deadline: keys.deadline.map(|deadline| self.duration(Some(deadline), usual.timeout, SHORTEST)),
             queue: keys.queue.map(|queue| self.queue(queue)).unwrap_or_default(),
-            attempts: self.count(keys.retry.unwrap_or_default().attempts, usual.attempts, 1..=100),
+            retry: self.retry(keys.retry.unwrap_or_default()),
+            busy_status: self.busy_status(keys.busy_status),
+            busy_rest_max: self.duration(keys.busy_rest_max, usual.busy_rest_max, SHORTEST),
+            idempotency_key: keys.idempotency_key.unwrap_or(usual.idempotency_key),
+            health: self.health(keys.health.unwrap_or_default()),
+            resolve,
+            resolve_every: self.duration(keys.resolve_every, usual.resolve_every, SHORTEST),
             keep_alive: keys.keep_alive.unwrap_or(usual.keep_alive),
             keep_idle: self.duration(keys.keep_idle, usual.keep_idle, Duration::ZERO),
             request_buffer: self.size(keys.request_buffer, usual.request_buffer, BUFFER),
@@ -230,55 +232,20 @@ impl Reading<'_> {
         QueuePlan { length, wait, wait_max }
     }
 
-    fn backends(
-        &mut self,
-        list: Spanned<Vec<Spanned<BackendEntry>>>,
-        slots: u32,
-        listen: SocketAddr,
-    ) -> Vec<BackendPlan> {
-        if list.get_ref().is_empty() {
-            let hint = r#"write: backends = ["http://127.0.0.1:6000"]"#;
-            self.fault(Fault::new("a pool needs at least one backend").hint(hint), list.span());
+    fn retry(&mut self, keys: RetryKeys) -> RetryPlan {
+        let usual = RetryPlan::default();
+        RetryPlan {
+            attempts: self.count(keys.attempts, usual.attempts, 1..=100),
+            budget: self.share(keys.budget, usual.budget),
+            floor: self.count(keys.floor, usual.floor, 0..=1_000_000),
         }
-        let entries = list.into_inner();
-        entries.into_iter().filter_map(|entry| self.backend(entry, slots, listen)).collect()
     }
 
-    fn backend(
-        &mut self,
-        entry: Spanned<BackendEntry>,
-        slots: u32,
-        listen: SocketAddr,
-    ) -> Option<BackendPlan> {
-        let span = entry.span();
-        let keys = match entry.into_inner() {
-            BackendEntry::Url(url) => BackendKeys { url: Some(Spanned::new(span.clone(), url)), slots: None },
-            BackendEntry::Keys(keys) => keys,
-        };
-        let slots = self.count(keys.slots, slots, SLOTS);
-        let Some(url) = keys.url else {
-            let fault = Fault::new("a backend needs its `url`");
-            self.secondary(fault.hint(r#"write: { url = "http://127.0.0.1:6000", slots = 4 }"#), span);
-            return None;
-        };
-        let span = url.span();
-        let origin = match Origin::parse(url.get_ref()) {
-            Ok(origin) => origin,
-            Err(fault) => {
-                self.fault(fault, span);
-                return None;
-            }
-        };
-        if origin.reaches(listen) {
-            self.fault(circle(&origin), span.clone());
-        }
-        if let Some(first) = origin.aliases().find_map(|alias| self.origins.get(&alias).cloned()) {
-            let fault = Fault::new(format!("{origin} is listed twice{}", self.since(first)))
-                .hint("its slots are counted in one place: list it once, with `slots`");
-            self.fault(fault, span.clone());
-        }
-        self.origins.extend(origin.aliases().map(|alias| (alias, span.clone())));
-        Some(BackendPlan { origin, slots })
+    /// `busy_status = [503, 429]`
+    fn busy_status(&mut self, entries: Vec<Spanned<Count>>) -> Vec<u16> {
+        let statuses: BTreeSet<u16> =
+            entries.into_iter().map(|entry| self.count(Some(entry), 503, 400..=599)).collect();
+        statuses.into_iter().collect()
     }
 
     fn check_name(&mut self, name: &Spanned<String>, has_default: bool) {
@@ -296,14 +263,19 @@ impl Reading<'_> {
 
 /// Of all cores of a machine.
 const MOST_THREADS: u64 = 1024;
-const SLOTS: RangeInclusive<u64> = 1..=100_000;
+pub(super) const SLOTS: RangeInclusive<u64> = 1..=100_000;
 const BUFFER: RangeInclusive<u64> = 0..=1 << 30;
 /// Of what makes no sense when it is nothing.
-const SHORTEST: Duration = Duration::from_millis(1);
+pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Single values.
 impl Reading<'_> {
-    fn duration(&mut self, entry: Option<Spanned<Quantity>>, usual: Duration, least: Duration) -> Duration {
+    pub(super) fn duration(
+        &mut self,
+        entry: Option<Spanned<Quantity>>,
+        usual: Duration,
+        least: Duration,
+    ) -> Duration {
         self.value(entry, usual, |text| units::duration(&text.0, least))
     }
 
@@ -314,6 +286,10 @@ impl Reading<'_> {
         range: RangeInclusive<u64>,
     ) -> T {
         self.value(entry, usual, |text| units::size(&text.0, range))
+    }
+
+    pub(super) fn share(&mut self, entry: Option<Spanned<Share>>, usual: u32) -> u32 {
+        self.value(entry, usual, |text| units::share(&text.0))
     }
 
     pub(super) fn count<T: TryFrom<u64>>(

@@ -3,8 +3,11 @@
 //! Two types, so that nothing needs to be checked twice: `file` is the shape of the file, read by serde, which
 //! refuses what it does not know; `plan` is what it means, complete and checked, made by `meaning`.
 
+mod backends;
 mod fault;
 mod file;
+mod health;
+mod judging;
 mod meaning;
 mod network;
 mod origin;
@@ -12,14 +15,17 @@ mod plan;
 mod routing;
 mod sharing;
 mod units;
+mod value;
 mod words;
 
 pub use fault::{Fault, Faults, Place};
+pub use health::{HealthPlan, HttpProbe, ProbeKind, ProbePlan};
 pub use meaning::Overrides;
 pub use network::Network;
 pub use origin::{Host, Origin};
 pub use plan::{
-    Abandon, BackendPlan, ClientPlan, FairBy, Fin, LimitsPlan, Plan, PoolPlan, Priority, QueuePlan,
+    Abandon, BackendPlan, ClientPlan, FairBy, Fin, LimitsPlan, Plan, PoolPlan, Priority, QueuePlan, Resolve,
+    RetryPlan,
 };
 
 /// Reads a duration as the configuration writes it: `250ms`, `10s`, `5m`, `1h`; a bare `0` needs no unit.

@@ -11,6 +11,7 @@ use idleway_core::Lane;
 
 use crate::route::Routes;
 
+use super::health::HealthPlan;
 use super::network::Network;
 use super::origin::Origin;
 
@@ -131,8 +132,24 @@ pub struct PoolPlan {
     pub deadline: Option<Duration>,
     /// The line (`queue`, default: none, refuse at once).
     pub queue: QueuePlan,
-    /// How many backends one request may try (`retry.attempts`, default 3; 1: no failover).
-    pub attempts: u32,
+    /// How often a request may be tried again elsewhere (`retry`).
+    pub retry: RetryPlan,
+    /// The statuses, from 400 to 599, by which a backend says "busy, nothing ran" (`busy_status`, default: none);
+    /// sorted, none twice.
+    pub busy_status: Vec<u16>,
+    /// The longest a backend rests after such an answer, whatever its `Retry-After` says (`busy_rest_max`, default
+    /// 10 s).
+    pub busy_rest_max: Duration,
+    /// Whether a request that carries `Idempotency-Key` may be repeated whatever its method (`idempotency_key`,
+    /// default false).
+    pub idempotency_key: bool,
+    /// When a backend is up (`health`).
+    pub health: HealthPlan,
+    /// What the host names of its backends stand for where they do not say so themselves (`resolve`, default
+    /// `"one"`).
+    pub resolve: Resolve,
+    /// How often host names are looked up (`resolve_every`, default 5 s).
+    pub resolve_every: Duration,
     /// Whether connections to backends are kept between requests (`keep_alive`, default true).
     pub keep_alive: bool,
     /// How long a kept connection may be idle before it is closed (`keep_idle`, default 2 s).
@@ -211,7 +228,13 @@ impl PoolPlan {
             timeout: Duration::from_secs(60),
             deadline: None,
             queue: QueuePlan::default(),
-            attempts: 3,
+            retry: RetryPlan::default(),
+            busy_status: Vec::new(),
+            busy_rest_max: Duration::from_secs(10),
+            idempotency_key: false,
+            health: HealthPlan::default(),
+            resolve: Resolve::default(),
+            resolve_every: Duration::from_secs(5),
             keep_alive: true,
             keep_idle: Duration::from_secs(2),
             request_buffer: 64 << 10,
@@ -246,13 +269,42 @@ impl Default for QueuePlan {
     }
 }
 
+/// `retry = { attempts, budget, floor }`: how often requests may be tried again on another backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPlan {
+    /// How many backends one request may try, from 1 to 100 (`attempts`, default 3; 1: no failover).
+    pub attempts: u32,
+    /// The share of the requests that may be retries, in percent from 0 to 100 (`budget`, default 20).
+    pub budget: u32,
+    /// Retries a second that are allowed beside the budget, at most 1,000,000 (`floor`, default 10).
+    pub floor: u32,
+}
+
+impl Default for RetryPlan {
+    fn default() -> Self {
+        RetryPlan { attempts: 3, budget: 20, floor: 10 }
+    }
+}
+
+/// What the host name of a backend stands for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Resolve {
+    /// For one backend, whose addresses are tried in turn.
+    #[default]
+    One,
+    /// For a backend at each address of one family.
+    All,
+}
+
 /// One backend of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendPlan {
     /// Where it listens.
     pub origin: Origin,
-    /// How many requests it may work on at once, at least 1.
+    /// How many requests it may work on at once, at least 1; each backend, where its name stands for several.
     pub slots: u32,
+    /// What its host name stands for (`resolve`, default: the pool's); always [`Resolve::One`] for an address.
+    pub resolve: Resolve,
 }
 
 /// Where clients are accepted unless told otherwise: the address of the program Idleway grew from.

@@ -7,8 +7,9 @@ use toml::Spanned;
 use crate::route::{Route, Routes};
 
 use super::fault::Fault;
-use super::file::{Methods, RouteKeys};
+use super::file::RouteKeys;
 use super::meaning::Reading;
+use super::value::Methods;
 
 impl Reading<'_> {
     /// The table of the file's routes; the pools are named in the order of their index.
@@ -57,6 +58,7 @@ impl Reading<'_> {
         }
         route.abandon = keys.abandon.map(|abandon| self.abandon(Some(abandon)));
         route.priority = keys.priority.map(|priority| self.priority(Some(priority)));
+        route.idempotency_key = keys.idempotency_key;
         let methods = keys.method.map(|methods| (methods.span(), methods.into_inner()));
         let methods = match methods {
             None => Vec::new(),

@@ -10,10 +10,11 @@ use idleway_h1::Known;
 use toml::Spanned;
 
 use super::fault::Fault;
-use super::file::{Count, Weights};
+use super::file::Weights;
 use super::meaning::Reading;
 use super::network::Network;
 use super::plan::{Abandon, FairBy, Fin, Priority};
+use super::value::Count;
 
 impl Reading<'_> {
     /// `fair_by = "none" | "ip" | "header:NAME"`
@@ -114,7 +115,7 @@ impl Reading<'_> {
 const WEIGHT: RangeInclusive<u64> = 1..=1000;
 
 /// What one of these words means.
-fn word<T, const N: usize>(text: &str, words: [(&str, T); N]) -> Result<T, Fault> {
+pub(super) fn word<T, const N: usize>(text: &str, words: [(&str, T); N]) -> Result<T, Fault> {
     let known = words.each_ref().map(|(word, _)| *word);
     let found = words.into_iter().find(|(word, _)| *word == text);
     found.map(|(_, meaning)| meaning).ok_or_else(|| none_of(&known, text))
@@ -146,7 +147,6 @@ fn none_of(known: &[&str], text: &str) -> Fault {
     Fault::new(format!("`{text}` is not a choice here")).hint(format!("write {choices}"))
 }
 
-/// The name of a field (RFC 9110 section 5.1), in small letters.
 /// A field that means nothing else to the gateway.
 fn field_of_its_own(text: &str) -> Result<String, Fault> {
     let name = field_name(text)?;
@@ -158,6 +158,7 @@ fn field_of_its_own(text: &str) -> Result<String, Fault> {
     Ok(name)
 }
 
+/// The name of a field (RFC 9110 section 5.1), in small letters.
 fn field_name(text: &str) -> Result<String, Fault> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(is_token) {

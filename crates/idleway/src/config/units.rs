@@ -1,4 +1,4 @@
-//! Durations and sizes, which always carry their unit.
+//! Durations, sizes and shares, which always carry their unit.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -37,6 +37,13 @@ pub(super) fn size<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> R
     let bytes = quantity(text, &SIZES)
         .map_err(|problem| problem.fault(text, "a size", "B", r#""512B", "64KiB", "1MiB" or "10MB""#))?;
     within(bytes, range, text, " bytes")
+}
+
+/// A whole percentage: `20%`, at most `100%`; a bare `0` needs no unit.
+pub(super) fn share(text: &str) -> Result<u32, Fault> {
+    let percent =
+        quantity(text, &[("%", 1)]).map_err(|problem| problem.fault(text, "a share", "%", r#""20%""#))?;
+    within(percent, 0..=100, text, "%")
 }
 
 /// A number of things within the range.
@@ -87,7 +94,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Problem> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = unit.trim_start();
-    if number.is_empty() || unit.starts_with(|c: char| !c.is_ascii_alphabetic()) {
+    if number.is_empty() || unit.starts_with(|c: char| !c.is_ascii_alphabetic() && c != '%') {
         return Err(Problem::NoNumber);
     }
     let number: u64 = number.parse().map_err(|_| Problem::TooLarge)?;
@@ -131,6 +138,26 @@ mod tests {
         for text in ["", "s", "-1s", "1h30m", "10s ", "366d", "99999999999999999999s", "9999999999999999999d"]
         {
             assert!(duration(text, Duration::ZERO).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_are_whole_percents() {
+        for (text, percent) in [("0%", 0), ("20%", 20), ("100%", 100), ("5 %", 5), ("0", 0)] {
+            assert_eq!(share(text), Ok(percent), "{text}");
+        }
+        let like = "write a whole number and a unit, like \"20%\"";
+        for (text, message, hint) in [
+            ("20", "20 what? a share carries its unit", r#"write "20%""#),
+            ("101%", "101% is out of range", "at most 100%"),
+            ("20s", "a share has no unit `s`", r#"write it like "20%""#),
+            ("20%%", "a share has no unit `%%`", r#"write it like "20%""#),
+            ("0.2", "`0.2` is not a share", like),
+            ("-1", "`-1` is not a share", like),
+            ("%", "`%` is not a share", like),
+        ] {
+            let fault = share(text).unwrap_err();
+            assert_eq!((fault.message.as_str(), fault.hint.as_deref()), (message, Some(hint)));
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) async fn forward<'a>(
             Attempted::Failed(failure) => failure,
         };
         let again = failure.reached.may_try_again(request.is_idempotent(), upload.is_at_hand(client));
-        if !again || record.attempts >= pool.plan.attempts {
+        if !again || record.attempts >= pool.plan.retry.attempts {
             return Err(failure.reject.into());
         }
         tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");

@@ -2,12 +2,15 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod health;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use idleway::config::{
     Abandon, ClientPlan, FairBy, Fin, LimitsPlan, Network, Overrides, Plan, PoolPlan, Priority, QueuePlan,
+    Resolve, RetryPlan,
 };
 use idleway_core::Lane;
 
@@ -23,7 +26,7 @@ fn origins(pool: &PoolPlan) -> Vec<String> {
 #[test]
 fn each_fault_is_told_with_its_place() {
     let mut cases = 0;
-    for case in include_str!("config/faults.txt").split("=== ").skip(1) {
+    for case in include_str!("faults.txt").split("=== ").skip(1) {
         let (name, rest) = case.split_once('\n').unwrap();
         let (text, expected) = rest.split_once("--- is told\n").unwrap();
         let told = match Plan::from_toml(text, "idleway.toml") {
@@ -33,7 +36,7 @@ fn each_fault_is_told_with_its_place() {
         assert!(told == expected.trim_end(), "{name}: instead of\n{expected}it is told\n{told}\n");
         cases += 1;
     }
-    assert!(cases >= 44, "the file was cut differently: {cases} cases");
+    assert!(cases >= 57, "the file was cut differently: {cases} cases");
 }
 
 #[test]
@@ -89,13 +92,18 @@ keep_alive = "0"
 head_timeout = "3s"
 
 [pools.workers]
-backends = ["http://10.0.0.1:6000", { url = "http://10.0.0.2:6000", slots = 4 }]
+backends = ["http://gpu-1:6000", { url = "http://gpu-2:6000", slots = 4, resolve = "one" }]
 slots = 2
 connect_timeout = "250ms"
 timeout = "10s"
 deadline = "5m"
 queue = { length = 100, wait = "20s", wait_max = "1m" }
-retry = { attempts = 1 }
+retry = { attempts = 1, budget = "5%", floor = 0 }
+busy_status = [503, 429, 503]
+busy_rest_max = "7s"
+idempotency_key = true
+resolve = "all"
+resolve_every = "9s"
 keep_alive = false
 keep_idle = "1s"
 request_buffer = "1MiB"
@@ -109,6 +117,24 @@ weights = { gold = 4, "" = 1000 }
 slots_per_key = 3
 priority = "header:Priority"
 deadline_header = "X-Request-Deadline"
+
+[pools.workers.health]
+path = "/healthz?deep=1"
+every = "3s"
+timeout = "4s"
+rise = 2
+fall = 5
+status = [200, "300-399", "4xx"]
+method = "HEAD"
+host = "x.example:80"
+tcp = false
+dedicated = true
+failures = 6
+pause = "200ms"
+pause_max = "1m"
+outlier = "30%"
+panic = "40%"
+slow_start = "8s"
 
 [pools.others]
 backends = ["http://10.0.0.3"]
@@ -127,6 +153,7 @@ method = "GET"
 pool = "others"
 abandon = "linger"
 priority = "high"
+idempotency_key = false
 "#;
 
 #[test]
@@ -156,7 +183,13 @@ fn every_key_arrives_in_the_plan() {
         timeout: Duration::from_secs(10),
         deadline: Some(Duration::from_secs(300)),
         queue: QueuePlan { length: 100, wait: Duration::from_secs(20), wait_max: Duration::from_secs(60) },
-        attempts: 1,
+        retry: RetryPlan { attempts: 1, budget: 5, floor: 0 },
+        busy_status: vec![429, 503],
+        busy_rest_max: Duration::from_secs(7),
+        idempotency_key: true,
+        health: health::of_workers(),
+        resolve: Resolve::All,
+        resolve_every: Duration::from_secs(9),
         keep_alive: false,
         keep_idle: Duration::from_secs(1),
         request_buffer: 1 << 20,
@@ -172,8 +205,9 @@ fn every_key_arrives_in_the_plan() {
         deadline_header: Some("x-request-deadline".to_owned()),
     };
     assert_eq!(plan.pools[0], workers);
-    assert_eq!(origins(&workers), ["http://10.0.0.1:6000", "http://10.0.0.2:6000"]);
-    assert_eq!(workers.backends.iter().map(|backend| backend.slots).collect::<Vec<_>>(), [2, 4]);
+    assert_eq!(origins(&workers), ["http://gpu-1:6000", "http://gpu-2:6000"]);
+    let backends: Vec<_> = workers.backends.iter().map(|backend| (backend.slots, backend.resolve)).collect();
+    assert_eq!(backends, [(2, Resolve::All), (4, Resolve::One)]);
     // In the order of the file, not of the alphabet.
     let others = PoolPlan {
         fair_by: FairBy::Ip,
@@ -184,8 +218,13 @@ fn every_key_arrives_in_the_plan() {
     assert_eq!(plan.pools[1], others);
     let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool)).collect();
     assert_eq!(routes, [("POST|PUT api.example.com/process".to_owned(), 0), ("GET /".to_owned(), 1)]);
-    let own: Vec<_> = plan.routes.iter().map(|route| (route.abandon, route.priority.clone())).collect();
-    assert_eq!(own, [(None, None), (Some(Abandon::Linger), Some(Priority::Fixed(Lane::High)))]);
+    let own: Vec<_> = plan
+        .routes
+        .iter()
+        .map(|route| (route.abandon, route.priority.clone(), route.idempotency_key))
+        .collect();
+    let high = Some(Priority::Fixed(Lane::High));
+    assert_eq!(own, [(None, None, None), (Some(Abandon::Linger), high, Some(false))]);
 }
 
 /// Who may wait for long may ask for as long.

@@ -1,0 +1,137 @@
+//! The kinds of value that TOML has no type for: what is accepted where, and what else would be told.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Unexpected, Visitor};
+use toml::Spanned;
+
+/// A duration or a size as written. A number without a unit is let through here, so that [`units`](super::units) can
+/// ask for the unit.
+#[derive(Debug)]
+pub(super) struct Quantity(pub(super) String);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer, "a text of number and unit, like \"10s\" or \"64KiB\"").map(Quantity)
+    }
+}
+
+/// A share as written, with or without its `%`.
+#[derive(Debug)]
+pub(super) struct Share(pub(super) String);
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer, "a share, like \"20%\"").map(Share)
+    }
+}
+
+/// A number of things.
+#[derive(Debug)]
+pub(super) struct Count(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl Visitor<'_> for Whole {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
+                u64::try_from(number)
+                    .map(Count)
+                    .map_err(|_| E::invalid_value(Unexpected::Signed(number), &"a number from 0 up"))
+            }
+        }
+        deserializer.deserialize_any(Whole)
+    }
+}
+
+/// One method or a list of them.
+#[derive(Debug)]
+pub(super) enum Methods {
+    One(String),
+    Several(Vec<Spanned<String>>),
+}
+
+impl<'de> Deserialize<'de> for Methods {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Methods;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a method or a list of methods")
+            }
+            fn visit_str<E: Error>(self, method: &str) -> Result<Methods, E> {
+                Ok(Methods::One(method.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Methods, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Methods::Several)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Statuses as written: a number, a text like `200-399` or `2xx`, or a list of these.
+#[derive(Debug)]
+pub(super) enum Statuses {
+    One(Status),
+    Several(Vec<Spanned<Status>>),
+}
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Statuses;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a status, like 200, \"200-399\" or \"2xx\", or a list of them")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Statuses, E> {
+                Ok(Statuses::One(Status(text.to_owned())))
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Statuses, E> {
+                Ok(Statuses::One(Status(number.to_string())))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Statuses, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Statuses::Several)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// One of them, or several in a row.
+#[derive(Debug)]
+pub(super) struct Status(pub(super) String);
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer, "a status, like 200, \"200-399\" or \"2xx\"").map(Status)
+    }
+}
+
+/// A text, or a whole number as it is written.
+fn text_or_number<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+    expected: &'static str,
+) -> Result<String, D::Error> {
+    struct Either(&'static str);
+    impl Visitor<'_> for Either {
+        type Value = String;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+        fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+    }
+    deserializer.deserialize_any(Either(expected))
+}
