@@ -106,11 +106,11 @@ async fn exchange(target: SocketAddr, kept: &Kept, request: &[u8]) -> io::Result
         None => TcpStream::connect(target).await?,
     };
     stream.set_nodelay(true)?;
-    let status = wire::ask(&mut stream, request).await?;
-    if status == 200 {
+    let answer = wire::ask(&mut stream, request).await?;
+    if answer.persists {
         kept.borrow_mut().push(stream);
     }
-    Ok(status)
+    Ok(answer.status)
 }
 
 /// SplitMix64: the same figures for the same seed, everywhere.
@@ -132,6 +132,17 @@ impl Random {
     /// From 0 to 1, never 0 nor 1.
     pub(crate) fn unit(&mut self) -> f64 {
         ((self.next() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
+    }
+
+    /// Between the two, evenly.
+    pub(crate) fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        least + most.saturating_sub(least).mul_f64(self.unit())
+    }
+
+    /// One of them; none of none.
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        let chosen = self.next().checked_rem(u64::try_from(from.len()).ok()?)?;
+        from.get(usize::try_from(chosen).ok()?)
     }
 
     /// At random times one in the mean.

@@ -18,6 +18,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) timeout: Duration,
     /// The longest wait in line.
     pub(crate) wait: Duration,
+    pub(crate) failover: Failover,
 }
 
 /// The clocks of a measure in which they play no part.
@@ -33,7 +34,18 @@ pub(crate) enum Slots {
     One,
 }
 
-/// `idleway.toml`
+/// What a peer is told for backends that die and come back.
+#[derive(Clone, Copy)]
+pub(crate) enum Failover {
+    /// Nothing: no backend dies.
+    Unneeded,
+    /// Nothing either: what it does by default.
+    Default,
+    /// What a careful operator tells it.
+    Careful,
+}
+
+/// `idleway.toml`; its failover has nothing that would have to be told.
 pub(crate) fn idleway(listen: SocketAddr, setting: &Setting<'_>) -> String {
     let backends = each(setting, ", ", |_, backend| format!("\"http://{backend}\""));
     // Idleway always counts slots; "no limit" is a number above that of the requests at once.
@@ -64,12 +76,27 @@ connections = {connections}
 ///
 /// `maxconn` is far above what is needed: HAProxy closes idle backend connections once a quarter of the open files that
 /// it allows are in use (`tune.pool-high-fd-ratio`), and then pays a connect for most requests.
+///
+/// Careful is: a failed connect goes on to another server at once, and a request whose server closed without an answer
+/// too, unless it is a POST, which may have run; checks and failed connects take a server out, and checks bring it back.
+/// The reuse of connections is left at its default where servers die, since `always` would risk more.
 pub(crate) fn haproxy(listen: SocketAddr, setting: &Setting<'_>) -> String {
     let limit = match setting.slots {
         Slots::Plenty => "",
         Slots::One => " maxconn 1",
     };
-    let servers = each(setting, "\n    ", |number, backend| format!("server b{number} {backend}{limit}"));
+    let (retries, backend, check) = match setting.failover {
+        Failover::Unneeded => ("", "\n    http-reuse always", ""),
+        Failover::Default => ("", "", ""),
+        Failover::Careful => (
+            "\n    retries 3\n    option redispatch 1\n    retry-on conn-failure empty-response",
+            "\n    http-request disable-l7-retry if METH_POST",
+            " check inter 500ms fastinter 100ms downinter 100ms fall 1 rise 1 observe layer4 error-limit 1 \
+             on-error mark-down",
+        ),
+    };
+    let servers =
+        each(setting, "\n    ", |number, backend| format!("server b{number} {backend}{limit}{check}"));
     format!(
         r"global
     nbthread {threads}
@@ -82,15 +109,14 @@ defaults
     timeout client 75s
     timeout http-keep-alive 75s
     timeout server {timeout}ms
-    timeout queue {wait}ms
+    timeout queue {wait}ms{retries}
 
 frontend clients
     bind {listen}
     default_backend workers
 
 backend workers
-    balance leastconn
-    http-reuse always
+    balance leastconn{backend}
     {servers}
 ",
         threads = setting.threads,
@@ -102,13 +128,19 @@ backend workers
 
 /// `nginx.conf`; the open-source nginx has no line to wait in: with one slot it refuses where the others wait.
 ///
-/// The zone lets the workers share one count of the connections to a backend.
+/// The zone lets the workers share one count of the connections to a backend. Careful is: what failed goes on to another
+/// server, unless it is a POST that was sent, and a server that failed is left alone for 1 s instead of 10 s.
 pub(crate) fn nginx(listen: SocketAddr, setting: &Setting<'_>) -> String {
     let limit = match setting.slots {
         Slots::Plenty => "",
         Slots::One => " max_conns=1",
     };
-    let servers = each(setting, "\n        ", |_, backend| format!("server {backend}{limit};"));
+    let (balance, pause, next) = match setting.failover {
+        Failover::Unneeded => ("", "", "off"),
+        Failover::Default => ("", "", "error timeout"),
+        Failover::Careful => ("\n        least_conn;", " max_fails=1 fail_timeout=1s", "error timeout"),
+    };
+    let servers = each(setting, "\n        ", |_, backend| format!("server {backend}{limit}{pause};"));
     format!(
         r#"daemon off;
 worker_processes {threads};
@@ -131,7 +163,7 @@ http {{
     scgi_temp_path scgi;
 
     upstream workers {{
-        zone workers 64k;
+        zone workers 64k;{balance}
         {servers}
         keepalive 64;
         keepalive_requests 1000000000;
@@ -144,7 +176,7 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_read_timeout {timeout}ms;
-            proxy_next_upstream off;
+            proxy_next_upstream {next};
         }}
     }}
 }}

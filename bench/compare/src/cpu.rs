@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::backend::{Backend, Service};
-use crate::conf::{Setting, Slots, THREADS, TIMEOUT, WAIT};
+use crate::conf::{Failover, Setting, Slots, THREADS, TIMEOUT, WAIT};
 use crate::load::Load;
 use crate::peer::{Kind, Peer};
 use crate::report::{Report, Table};
@@ -55,6 +55,7 @@ fn sample(rounds: &Rounds, contender: &Contender<'_>) -> Result<Sample> {
         clients: CLIENTS,
         timeout: TIMEOUT,
         wait: WAIT,
+        failover: Failover::Unneeded,
     };
     let peer = Peer::start(program, &setting)?;
     let load = Load::start(&[peer.address()], CLIENTS.try_into()?)?;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::chart;
-use crate::conf::{Setting, Slots, THREADS};
+use crate::conf::{Failover, Setting, Slots, THREADS};
 use crate::peer::{self, Kind, Peer, Program};
 use crate::report::{Report, Table};
 use crate::rounds::{Rounds, Series};
@@ -87,6 +87,7 @@ fn sample(idleway: &Path, gateway: &Program) -> Result<Sample> {
         clients: CLIENTS,
         timeout: TIMEOUT,
         wait: WAIT,
+        failover: Failover::Unneeded,
     };
     let peer = Peer::start_at(address, gateway, &setting)?;
     let found = witness.found()?;

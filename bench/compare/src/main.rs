@@ -3,6 +3,7 @@
 //! ```text
 //! cpu busy memory   three measures: what is sampled from one peer in one round
 //! wait              another: latency beside an ideal queue (`ideal`), with requests that come at random (`arrivals`)
+//! kill              another: what fails when backends (`worker`) die (`killer`) under patient clients (`patients`)
 //! limit             the last: `idleway witness` before each gateway, and its `chart`
 //! rounds            the interleaving: every peer in every round, in rotating order
 //! peer conf         a proxy as a child process, and the configuration it is given
@@ -33,9 +34,12 @@ mod chart;
 mod conf;
 mod cpu;
 mod ideal;
+mod kill;
+mod killer;
 mod limit;
 mod load;
 mod memory;
+mod patients;
 mod peer;
 mod relay;
 mod report;
@@ -43,6 +47,7 @@ mod rounds;
 mod usage;
 mod wait;
 mod wire;
+mod worker;
 
 /// Measure Idleway against HAProxy and nginx, side by side on this machine.
 #[derive(Parser)]
@@ -66,6 +71,8 @@ enum Command {
     Memory,
     /// Latency at 90 % load, beside a queue that loses no time.
     Wait,
+    /// Requests that fail when one-slot backends are killed and come back.
+    Kill,
     /// Requests at work at once on a one-slot backend behind a timeout, with a chart.
     Limit {
         /// A file that the chart is drawn to, beside the one among the results.
@@ -75,6 +82,9 @@ enum Command {
     /// (inside) The bare TCP relay that the cpu measure uses as its floor.
     #[command(hide = true)]
     Relay { listen: SocketAddr, backend: SocketAddr },
+    /// (inside) A backend as a process of its own, for the kill measure.
+    #[command(hide = true)]
+    Worker { listen: SocketAddr },
     /// (inside) Become PROGRAM, and end when the benchmark ends.
     #[command(hide = true)]
     Follow {
@@ -89,7 +99,7 @@ struct Options {
     /// Rounds; in each of them every peer has its turn (limit needs one only).
     #[arg(long, default_value_t = 5, global = true, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Seconds that one peer is measured for in one round (cpu and busy; wait: at least 20).
+    /// Seconds that one peer is measured for in one round (cpu and busy; wait and kill: at least 20).
     #[arg(long, default_value_t = 3, global = true, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Idle connections that the memory measure holds open.
@@ -110,6 +120,7 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Command::Relay { listen, backend } => relay::run(listen, backend),
+        Command::Worker { listen } => worker::run(listen),
         Command::Follow { program, arguments } => peer::follow(&program, &arguments),
         command => {
             let report = compare(&cli.options, command.measures())?;
@@ -124,13 +135,16 @@ fn main() -> Result<()> {
 impl Command {
     fn measures(&self) -> &'static [Measure] {
         match self {
-            Command::All => &[cpu::measure, busy::measure, wait::measure, memory::measure, limit::measure],
+            Command::All => {
+                &[cpu::measure, busy::measure, wait::measure, kill::measure, memory::measure, limit::measure]
+            }
             Command::Cpu => &[cpu::measure],
             Command::Busy => &[busy::measure],
             Command::Memory => &[memory::measure],
             Command::Wait => &[wait::measure],
+            Command::Kill => &[kill::measure],
             Command::Limit { .. } => &[limit::measure],
-            Command::Relay { .. } | Command::Follow { .. } => &[],
+            Command::Relay { .. } | Command::Worker { .. } | Command::Follow { .. } => &[],
         }
     }
 }

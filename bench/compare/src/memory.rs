@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::backend::{Backend, Service};
-use crate::conf::{Setting, Slots, THREADS, TIMEOUT, WAIT};
+use crate::conf::{Failover, Setting, Slots, THREADS, TIMEOUT, WAIT};
 use crate::load::IdleConnections;
 use crate::peer::{Kind, Peer};
 use crate::report::{Report, Table};
@@ -52,6 +52,7 @@ fn sample(rounds: &Rounds, contender: &Contender<'_>) -> Result<Sample> {
         clients: rounds.connections + u32::from(AT_ONCE),
         timeout: TIMEOUT,
         wait: WAIT,
+        failover: Failover::Unneeded,
     };
     let peer = Peer::start(program, &setting)?;
     let mut warm = IdleConnections::open(peer.address(), AT_ONCE.into())?;

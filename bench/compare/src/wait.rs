@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::arrivals::{Arrival, Visit, poisson, send};
 use crate::backend::{Backend, Service};
-use crate::conf::{Setting, Slots, THREADS, TIMEOUT};
+use crate::conf::{Failover, Setting, Slots, THREADS, TIMEOUT};
 use crate::ideal::{Job, fifo};
 use crate::peer::{Kind, Peer};
 use crate::report::{Report, Table};
@@ -96,6 +96,7 @@ fn sample(arrivals: &[Arrival], contender: &Contender<'_>) -> Result<Sample> {
         clients: CLIENTS,
         timeout: TIMEOUT,
         wait: PATIENCE,
+        failover: Failover::Unneeded,
     };
     let Some(program) = contender.program else { anyhow::bail!("nothing to measure") };
     let peer = Peer::start(program, &setting)?;

@@ -29,6 +29,9 @@ pub(crate) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
 const BUFFER: usize = 4096;
 const FIELDS: usize = 32;
 
+/// The body of a POST.
+const BODY: &str = r#"{"prompt":"a small question","steps":20,"seed":42,"size":[64,64]}"#;
+
 /// What a request asks of a backend that works as long as it is asked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Asked {
@@ -40,10 +43,22 @@ pub(crate) struct Asked {
 impl Asked {
     /// The whole request: `REQUEST` with another target.
     pub(crate) fn request(self) -> Vec<u8> {
-        let rest = REQUEST.strip_prefix(b"GET /small?item=42").unwrap_or_default();
-        let mut request = format!("GET /asked/{}/{}", self.number, self.service.as_micros()).into_bytes();
-        request.extend_from_slice(rest);
-        request
+        self.message("GET", "", "")
+    }
+
+    /// The same as a POST with a small body.
+    pub(crate) fn post(self) -> Vec<u8> {
+        let about = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", BODY.len());
+        self.message("POST", &about, BODY)
+    }
+
+    fn message(self, method: &str, about: &str, body: &str) -> Vec<u8> {
+        let (number, micros) = (self.number, self.service.as_micros());
+        let mut message = format!("{method} /asked/{number}/{micros} HTTP/1.1\r\n{about}").into_bytes();
+        message
+            .extend_from_slice(REQUEST.strip_prefix(b"GET /small?item=42 HTTP/1.1\r\n").unwrap_or_default());
+        message.extend_from_slice(body.as_bytes());
+        message
     }
 
     /// What the target asks for, if anything.
@@ -53,32 +68,42 @@ impl Asked {
     }
 }
 
+/// What came back for a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Whether the connection may be used again.
+    pub(crate) persists: bool,
+}
+
 /// Sends the usual request and reads its answer to the last byte; anything but a 200 is an error.
 pub(crate) async fn exchange(stream: &mut TcpStream) -> io::Result<()> {
     match ask(stream, REQUEST).await? {
-        200 => Ok(()),
-        status => Err(invalid(&format!("status {status}"))),
+        Answer { status: 200, .. } => Ok(()),
+        Answer { status, .. } => Err(invalid(&format!("status {status}"))),
     }
 }
 
-/// Sends a request and says the status of its answer. That is read to its last byte where it is a 200; otherwise the
-/// connection is of no use any more.
-pub(crate) async fn ask(stream: &mut TcpStream, request: &[u8]) -> io::Result<u16> {
+/// Sends a request and says what came back. That is read to its last byte where it is a 200; otherwise the connection is
+/// of no use any more.
+pub(crate) async fn ask(stream: &mut TcpStream, request: &[u8]) -> io::Result<Answer> {
     stream.write_all(request).await?;
     let mut buffer = [0; BUFFER];
     let mut filled = 0;
     loop {
         filled += read_some(stream, &mut buffer[filled..]).await?;
         match read_answer(&buffer[..filled])? {
-            Some((200, length)) if filled == length => return Ok(200),
-            Some((200, length)) if filled > length => return Err(invalid("bytes after the answer")),
-            Some((200, _)) | None => {}
-            Some((status, _)) => return Ok(status),
+            Some((answer @ Answer { status: 200, .. }, length)) if filled == length => return Ok(answer),
+            Some((Answer { status: 200, .. }, length)) if filled > length => {
+                return Err(invalid("bytes after the answer"));
+            }
+            Some((Answer { status: 200, .. }, _)) | None => {}
+            Some((answer, _)) => return Ok(answer),
         }
     }
 }
 
-/// Reads one request without a body, and says its target; none when the peer closed between two requests.
+/// Reads one request to the end of its body, and says its target; none when the peer closed between two requests.
 pub(crate) async fn read_request(stream: &mut TcpStream) -> io::Result<Option<String>> {
     let mut buffer = [0; BUFFER];
     let mut filled = 0;
@@ -91,10 +116,11 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> io::Result<Option<St
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut head = httparse::Request::new(&mut fields);
         match head.parse(&buffer[..filled]).map_err(|error| invalid(&error.to_string()))? {
-            httparse::Status::Complete(length) if length == filled => {
-                return Ok(Some(head.path.unwrap_or_default().to_owned()));
-            }
-            httparse::Status::Complete(_) => return Err(invalid("bytes after the request")),
+            httparse::Status::Complete(length) => match length + content_length(head.headers).unwrap_or(0) {
+                whole if whole == filled => return Ok(Some(head.path.unwrap_or_default().to_owned())),
+                whole if whole < filled => return Err(invalid("bytes after the request")),
+                _ => {}
+            },
             httparse::Status::Partial => {}
         }
     }
@@ -108,8 +134,8 @@ async fn read_some(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usiz
     }
 }
 
-/// The status of an answer and, of a 200, the length of the whole, once its head is complete.
-fn read_answer(bytes: &[u8]) -> io::Result<Option<(u16, usize)>> {
+/// An answer and, of a 200, the length of the whole, once its head is complete.
+fn read_answer(bytes: &[u8]) -> io::Result<Option<(Answer, usize)>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     let head_length = match head.parse(bytes).map_err(|error| invalid(&error.to_string()))? {
@@ -118,16 +144,20 @@ fn read_answer(bytes: &[u8]) -> io::Result<Option<(u16, usize)>> {
     };
     let status = head.code.unwrap_or_default();
     if status != 200 {
-        return Ok(Some((status, head_length)));
+        return Ok(Some((Answer { status, persists: false }, head_length)));
     }
-    let body_length = head
-        .headers
-        .iter()
-        .find(|field| field.name.eq_ignore_ascii_case("content-length"))
-        .and_then(|field| std::str::from_utf8(field.value).ok())
-        .and_then(|value| value.parse::<usize>().ok())
-        .ok_or_else(|| invalid("no Content-Length"))?;
-    Ok(Some((200, head_length + body_length)))
+    let body_length = content_length(head.headers).ok_or_else(|| invalid("no Content-Length"))?;
+    let closes = value(head.headers, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    Ok(Some((Answer { status, persists: !closes }, head_length + body_length)))
+}
+
+fn content_length(fields: &[httparse::Header<'_>]) -> Option<usize> {
+    value(fields, "content-length")?.parse().ok()
+}
+
+fn value<'a>(fields: &[httparse::Header<'a>], name: &str) -> Option<&'a str> {
+    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(field.value).ok()
 }
 
 fn invalid(what: &str) -> io::Error {
@@ -140,7 +170,15 @@ mod tests {
 
     #[test]
     fn the_answer_says_its_true_length() {
-        assert_eq!(read_answer(ANSWER).unwrap(), Some((200, ANSWER.len())));
+        let answer = Answer { status: 200, persists: true };
+        assert_eq!(read_answer(ANSWER).unwrap(), Some((answer, ANSWER.len())));
+    }
+
+    #[test]
+    fn a_connection_that_is_to_close_is_not_used_again() {
+        let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        let closes = Answer { status: 200, persists: false };
+        assert_eq!(read_answer(answer).unwrap(), Some((closes, answer.len())));
     }
 
     #[test]
@@ -151,18 +189,24 @@ mod tests {
         let target = request.split(' ').nth(1).unwrap();
         assert_eq!(Asked::read(target), Some(asked));
         assert_eq!(Asked::read("/small?item=42"), None);
+        let post = String::from_utf8(asked.post()).unwrap();
+        assert_eq!(post.split(' ').nth(1), Some(target));
+        let (head, body) = post.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{post}");
     }
 
     #[test]
     fn an_answer_is_incomplete_until_its_head_ends() {
         let head = ANSWER.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
         assert_eq!(read_answer(&ANSWER[..head - 1]).unwrap(), None);
-        assert_eq!(read_answer(&ANSWER[..head]).unwrap(), Some((200, ANSWER.len())));
+        let answer = Answer { status: 200, persists: true };
+        assert_eq!(read_answer(&ANSWER[..head]).unwrap(), Some((answer, ANSWER.len())));
     }
 
     #[test]
     fn a_refusal_is_no_answer() {
         let refusal = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(read_answer(refusal).unwrap(), Some((503, refusal.len())));
+        let refused = Answer { status: 503, persists: false };
+        assert_eq!(read_answer(refusal).unwrap(), Some((refused, refusal.len())));
     }
 }

@@ -35,3 +35,12 @@ fn every_request_through_the_relay_is_answered_and_reported() {
 fn an_unknown_peer_is_a_usage_error() {
     assert_eq!(compare(&["cpu", "--without", "apache"]).unwrap().status.code(), Some(2));
 }
+
+#[test]
+fn a_measure_without_anybody_to_measure_says_so() {
+    let without = ["--without", "idleway", "--without", "haproxy", "--without", "nginx"];
+    let output = compare(&[&["kill"][..], &without[..]].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("idleway, haproxy and nginx"), "{told}");
+}
