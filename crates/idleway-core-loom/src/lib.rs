@@ -4,6 +4,8 @@
 pub mod ask;
 #[path = "../../idleway-core/src/backend.rs"]
 pub mod backend;
+#[path = "../../idleway-core/src/change.rs"]
+pub mod change;
 #[path = "../../idleway-core/src/counts.rs"]
 pub mod counts;
 #[path = "../../idleway-core/src/dispatcher/mod.rs"]
@@ -32,10 +34,16 @@ pub mod pool;
 mod promises;
 #[path = "../../idleway-core/src/queue.rs"]
 mod queue;
+#[path = "../../idleway-core/src/recent.rs"]
+mod recent;
+#[path = "../../idleway-core/src/retries.rs"]
+mod retries;
 #[path = "../../idleway-core/src/service.rs"]
 mod service;
 #[path = "../../idleway-core/src/slots.rs"]
 mod slots;
+#[path = "../../idleway-core/src/slow_start.rs"]
+mod slow_start;
 #[path = "../../idleway-core/src/spec.rs"]
 pub mod spec;
 mod sync;

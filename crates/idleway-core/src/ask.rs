@@ -137,6 +137,8 @@ pub enum Reason {
     TooLate,
     /// No backend is up and ready, and none may be tried now.
     NoBackendUp,
+    /// It failed somewhere and asks for another attempt, and there were too many of those lately.
+    RetriesSpent,
     /// The pool is closing: it serves those in line and takes no one new.
     Draining,
 }
@@ -151,6 +153,7 @@ impl fmt::Display for Reason {
             Self::WaitOver => "the wait in the queue is over",
             Self::TooLate => "no slot can be had in time",
             Self::NoBackendUp => "no backend is up",
+            Self::RetriesSpent => "too many requests were tried again lately",
             Self::Draining => "the pool is draining",
         })
     }

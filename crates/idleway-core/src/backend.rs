@@ -1,12 +1,19 @@
 //! One backend: what was ordered of it, what was observed, and how many of its slots are taken.
 
 use crate::{
+    change::Cause,
     counts::Counts,
     health::{Health, Hysteresis},
     line::Line,
     pick,
+    recent::Recent,
+    slow_start::SlowStart,
     spec::{BackendSpec, HealthPolicy},
+    time::Time,
 };
+
+/// Spans of 17 s: about the last half minute counts where backends are compared.
+pub(crate) const COMPARED: u32 = 34;
 
 /// The stable identity of a backend, chosen by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +40,10 @@ pub struct BackendView {
     pub mode: Mode,
     /// What was observed.
     pub health: Health,
+    /// Why it is down.
+    pub cause: Option<Cause>,
+    /// Until when it rests because it said that it is busy.
+    pub rests_until: Option<Time>,
     /// It is no longer ordered and stays until its last slot is free.
     pub removed: bool,
     /// Its slots by state.
@@ -53,7 +64,15 @@ pub(crate) struct Backend {
     pub(crate) removed: bool,
     pub(crate) mode: Mode,
     pub(crate) health: Hysteresis,
+    /// While it gets its slots back one by one.
+    pub(crate) slow_start: Option<SlowStart>,
+    /// It said that it is busy: it rests until then.
+    pub(crate) withheld: Option<Time>,
+    /// The requests that failed, among those that were at work lately.
+    pub(crate) lately: Recent<COMPARED>,
     pub(crate) busy: u32,
+    /// Those of its busy slots on which a probe is at work.
+    pub(crate) probing: u32,
     pub(crate) lingering: u32,
     pub(crate) resting: u32,
     /// Its idle slots that keep a connection.
@@ -72,7 +91,11 @@ impl Backend {
             removed: false,
             mode: Mode::Ready,
             health: Hysteresis::new(policy),
+            slow_start: None,
+            withheld: None,
+            lately: Recent::default(),
             busy: 0,
+            probing: 0,
             lingering: 0,
             resting: 0,
             shelf: Shelf::default(),
@@ -93,17 +116,56 @@ impl Backend {
 
     /// Whether one of its slots, once idle, may be granted to a request.
     pub(crate) const fn admits(&self) -> bool {
-        matches!(self.mode, Mode::Ready) && self.health.admits()
+        self.is_ready() && self.withheld.is_none() && self.health.admits()
+    }
+
+    /// Whether one of its slots, once idle, may be granted while too few backends are up.
+    pub(crate) const fn admits_in_panic(&self) -> bool {
+        self.is_doubtful() && self.withheld.is_none() && !self.health.admits()
+    }
+
+    /// Whether a further slot is open, beside those that are taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.taken() < self.open()
+    }
+
+    /// How many of its slots may be used by now.
+    pub(crate) fn open(&self) -> u32 {
+        self.slow_start.map_or(self.limit, |slow| slow.open().min(self.limit))
     }
 
     /// Up and ready, with slots, busy or not.
     pub(crate) const fn is_up(&self) -> bool {
-        matches!(self.mode, Mode::Ready) && matches!(self.health.health(), Health::Up) && self.limit > 0
+        self.is_ready() && matches!(self.health.health(), Health::Up)
     }
 
-    /// Its share in the tournament.
+    /// Ready, with slots.
+    const fn is_ready(&self) -> bool {
+        matches!(self.mode, Mode::Ready) && self.limit > 0
+    }
+
+    /// Ready, and down although it can be reached.
+    const fn is_doubtful(&self) -> bool {
+        self.is_ready() && self.health.is_doubtful()
+    }
+
+    /// When something happens to it by time alone.
+    pub(crate) fn alarm(&self) -> Option<Time> {
+        self.health.pause_end().or(self.slow_start.map(|slow| slow.next()))
+    }
+
+    /// Its share among those that serve.
     pub(crate) fn share(&self) -> u32 {
-        if self.admits() { pick::share(self.taken(), self.limit) } else { pick::INELIGIBLE }
+        self.share_if(self.admits())
+    }
+
+    /// Its share among those that serve while too few others are up.
+    pub(crate) fn share_in_panic(&self) -> u32 {
+        self.share_if(self.admits_in_panic())
+    }
+
+    fn share_if(&self, admits: bool) -> u32 {
+        if admits && self.has_room() { pick::share(self.taken(), self.limit) } else { pick::INELIGIBLE }
     }
 
     /// Removed, and nothing of it is at work: it can be forgotten.
@@ -113,18 +175,23 @@ impl Backend {
 
     pub(crate) fn counts(&self) -> Counts {
         let is_up = self.is_up();
-        let on_trial = matches!(self.mode, Mode::Ready) && self.health.on_trial() && self.limit > 0;
+        let idle = if self.withheld.is_none() { self.idle() } else { 0 };
+        let withheld = self.idle() - idle;
         Counts {
-            idle: self.idle().into(),
+            idle: idle.into(),
             busy: self.busy.into(),
             lingering: self.lingering.into(),
-            resting: self.resting.into(),
+            resting: (self.resting + withheld).into(),
             slots: self.limit.max(self.taken()).into(),
             kept: self.shelf.len().into(),
             backends: u64::from(!self.is_over()),
             up: is_up.into(),
             up_slots: if is_up { self.limit.into() } else { 0 },
-            on_trial: on_trial.into(),
+            on_trial: (self.is_ready() && self.health.on_trial()).into(),
+            ready: self.is_ready().into(),
+            doubtful: self.is_doubtful().into(),
+            withheld: if is_up { withheld.into() } else { 0 },
+            probing: if is_up { self.probing.into() } else { 0 },
             waiting: 0,
         }
     }
@@ -134,6 +201,8 @@ impl Backend {
             key: self.key,
             mode: self.mode,
             health: self.health.health(),
+            cause: self.health.cause(),
+            rests_until: self.withheld,
             removed: self.removed,
             slots: self.counts(),
             unproven: self.unproven.len().into(),

@@ -12,7 +12,7 @@ pub struct Counts {
     pub busy: u64,
     /// Answered or left, but not finished by the backend.
     pub lingering: u64,
-    /// Waiting for a time or a proof.
+    /// Waiting for a time or a proof; idle ones too while their backend rests as it was told.
     pub resting: u64,
     /// All of them. After a shrink more than ordered, until the surplus has ended.
     pub slots: u64,
@@ -26,6 +26,14 @@ pub struct Counts {
     pub up_slots: u64,
     /// Backends that are down and may be, or are being, tried with one request.
     pub on_trial: u64,
+    /// Backends that are ready and have slots, up or not.
+    pub ready: u64,
+    /// Those of them that are down although they can be reached.
+    pub doubtful: u64,
+    /// Idle slots, counted as resting, of backends that are up and rest.
+    pub withheld: u64,
+    /// Busy slots of backends that are up on which a probe is at work.
+    pub probing: u64,
     /// Requests that stand in the line.
     pub waiting: u64,
 }
@@ -47,9 +55,27 @@ impl SubAssign for Counts {
 }
 
 impl Counts {
-    fn fields(&mut self) -> [&mut u64; 11] {
-        let Self { idle, busy, lingering, resting, slots, kept, backends, up, up_slots, on_trial, waiting } =
-            self;
-        [idle, busy, lingering, resting, slots, kept, backends, up, up_slots, on_trial, waiting]
+    fn fields(&mut self) -> [&mut u64; 15] {
+        let Self {
+            idle,
+            busy,
+            lingering,
+            resting,
+            slots,
+            kept,
+            backends,
+            up,
+            up_slots,
+            on_trial,
+            ready,
+            doubtful,
+            withheld,
+            probing,
+            waiting,
+        } = self;
+        [
+            idle, busy, lingering, resting, slots, kept, backends, up, up_slots, on_trial, ready, doubtful,
+            withheld, probing, waiting,
+        ]
     }
 }

@@ -46,8 +46,15 @@ pub struct Kept<C> {
 pub enum Outcome {
     /// The backend did its work: it is up.
     Success,
-    /// The backend could not be used.
+    /// The backend answered, with an error of its own. Counts where backends are compared with each other.
+    Poor,
+    /// The backend was silent for too long: it may hang, or the work is long. Counts where backends are compared, and
+    /// against one that is tried or probed.
+    Silent,
+    /// The exchange broke, or what came was no answer: so many of them in a row take the backend down.
     Failure,
+    /// No connection could be had: the backend is down at once.
+    Unreachable,
     /// Nothing was learned about the backend.
     Ignored,
 }

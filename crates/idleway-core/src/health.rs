@@ -1,22 +1,29 @@
 //! Health as pure hysteresis: outcomes in, up or down out. Probing is elsewhere, and so is what was ordered (mode).
 //!
 //! ```text
-//!   Up ──(fall consecutive failures)──► Paused ──(the pause is over)──► Trial ──(success)──► Up
-//!                                         ▲                               │
-//!                                         └───(failure: twice the pause)──┘
-//!   any ──(observed down)──► ToldDown ──(observed up)──► Up
+//!          unreachable, or `failures` in a row, or an outlier
+//!    Up ──────────────────────────────────────────────────────► Paused ──(the pause is over)──┐
+//!    ▲ │                                                          ▲                            │
+//!    │ └──(`fall` probes in a row failed)──────────► Probed ◄─────┼──(unreachable, or probed)──┤
+//!    │                                                 │  │       │                            │
+//!    ├──────────────(`rise` probes in a row succeed)───┘  └───────┤ (unreachable: a longer pause)
+//!    │                                                            │                            │
+//!    └──────────────(a request that tries it is served)───── Trial ◄──────(else)───────────────┘
 //! ```
+//!
+//! Nobody's request is spent on a backend to which there was no connection: probes find it, and a connect is enough
+//! of a probe.
 
 use std::time::Duration;
 
-use crate::{grant::Outcome, spec::HealthPolicy, time::Time};
+use crate::{change::Cause, grant::Outcome, spec::HealthPolicy, time::Time};
 
 /// What was observed of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Health {
     /// It can be used.
     Up,
-    /// It gets no requests, but for one trial at a time where its outcomes took it down.
+    /// It gets no requests, but for one trial at a time where that is how it comes back.
     Down,
 }
 
@@ -25,6 +32,12 @@ pub enum Health {
 pub(crate) struct Hysteresis {
     policy: HealthPolicy,
     state: State,
+    /// Consecutive probes of the kind that would change something.
+    probes: u32,
+    /// The last pause, before it was jittered.
+    pause: Duration,
+    /// Since when it is up.
+    since: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,191 +46,487 @@ enum State {
         /// Consecutive failures so far.
         failures: u32,
     },
-    Paused {
-        pause: Duration,
-        until: Time,
+    Down {
+        cause: Cause,
+        way: Way,
     },
-    Trial {
-        /// The pause that went before; the next is twice as long.
-        pause: Duration,
-        /// The one trial is at work.
-        out: bool,
-    },
-    /// Down by observation from outside: only an observation ends it, no outcome of a request.
-    ToldDown,
 }
+
+/// How a backend that is down comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Not before this moment.
+    Paused(Time),
+    /// By a request that tries it; `out`: it is at work.
+    Trial { out: bool },
+    /// By probes; `out`: one that was asked for out of turn is at work.
+    Probed { out: bool },
+}
+
+/// Whose outcome it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Request,
+    Trial,
+    Probe,
+}
+
+/// What a pause depends on besides the backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) now: Time,
+    /// No other backend of the pool is up: the pauses do not grow, for everybody waits for the first sign of life.
+    pub(crate) is_dark: bool,
+    /// A number from the whole range, for the jitter.
+    pub(crate) dice: u32,
+}
+
+/// A backend that cannot be connected to is tried that often at least: a connect costs next to nothing, and one that
+/// was restarted should not stand idle beside those who wait.
+const UNREACHED_MAX: Duration = Duration::from_millis(500);
+
+/// A backend that falls again within so many of its last pauses is left alone for longer.
+const RELAPSE: u32 = 10;
 
 impl Hysteresis {
     pub(crate) const fn new(policy: HealthPolicy) -> Self {
-        Self { policy, state: State::Up { failures: 0 } }
+        let state = State::Up { failures: 0 };
+        Self { policy, state, probes: 0, pause: Duration::ZERO, since: Time::ZERO }
     }
 
-    pub(crate) const fn set_policy(&mut self, policy: HealthPolicy) {
+    pub(crate) fn set_policy(&mut self, policy: HealthPolicy) {
+        let is_abandoned = self.policy.is_probed && !policy.is_probed;
         self.policy = policy;
+        if let State::Down { cause, way: way @ Way::Probed { .. } } = &mut self.state
+            && is_abandoned
+            && *cause != Cause::Unreachable
+        {
+            // No probe comes any more: a request has to try it.
+            *way = Way::Trial { out: false };
+        }
     }
 
     /// Up or down, as others see it: on trial is down.
     pub(crate) const fn health(&self) -> Health {
         match self.state {
             State::Up { .. } => Health::Up,
-            State::Paused { .. } | State::Trial { .. } | State::ToldDown => Health::Down,
+            State::Down { .. } => Health::Down,
+        }
+    }
+
+    /// Up, and nothing has failed since the last success.
+    pub(crate) const fn is_well(&self) -> bool {
+        matches!(self.state, State::Up { failures: 0 })
+    }
+
+    /// Why it is down.
+    pub(crate) const fn cause(&self) -> Option<Cause> {
+        match self.state {
+            State::Up { .. } => None,
+            State::Down { cause, .. } => Some(cause),
         }
     }
 
     /// Whether a request may be sent now.
     pub(crate) const fn admits(&self) -> bool {
-        matches!(self.state, State::Up { .. } | State::Trial { out: false, .. })
+        matches!(self.state, State::Up { .. } | State::Down { way: Way::Trial { out: false }, .. })
     }
 
     /// Whether a trial is possible or at work: there is hope.
     pub(crate) const fn on_trial(&self) -> bool {
-        matches!(self.state, State::Trial { .. })
+        matches!(self.state, State::Down { way: Way::Trial { .. }, .. })
+    }
+
+    /// Whether it is down by a judgement, and not because it cannot be reached.
+    pub(crate) const fn is_doubtful(&self) -> bool {
+        matches!(self.state, State::Down { cause, .. } if !matches!(cause, Cause::Unreachable))
+    }
+
+    /// Whether it waits for a probe out of turn: only one can tell that it is there again.
+    pub(crate) const fn awaits_probe(&self) -> bool {
+        matches!(self.state, State::Down { cause: Cause::Unreachable, way: Way::Probed { out: false } })
     }
 
     /// The end of the pause.
     pub(crate) const fn pause_end(&self) -> Option<Time> {
         match self.state {
-            State::Paused { until, .. } => Some(until),
+            State::Down { way: Way::Paused(until), .. } => Some(until),
             _ => None,
         }
     }
 
     /// Sends a request; answers whether it is the trial.
-    pub(crate) const fn admit(&mut self) -> bool {
-        match &mut self.state {
-            State::Trial { out, .. } => {
-                *out = true;
-                true
-            }
-            _ => false,
+    pub(crate) fn admit(&mut self) -> bool {
+        let State::Down { cause, way } = &mut self.state else { return false };
+        // While too few are up it may be sent before its pause is over: then that is the trial.
+        let is_trial = match way {
+            Way::Trial { out } => !*out,
+            Way::Paused(_) => !self.policy.is_probed && *cause != Cause::Unreachable,
+            Way::Probed { .. } => false,
+        };
+        if is_trial {
+            *way = Way::Trial { out: true };
         }
+        is_trial
     }
 
     /// The trial ended without a verdict: another may go.
     pub(crate) const fn trial_over(&mut self) {
-        if let State::Trial { out, .. } = &mut self.state {
+        if let State::Down { way: Way::Trial { out }, .. } = &mut self.state {
             *out = false;
         }
     }
 
-    /// Learns from the outcome of an attempt; answers whether up or down changed.
-    ///
-    /// While the backend is down only the trial's failure counts: others that were sent before say nothing new.
-    pub(crate) fn judge(&mut self, now: Time, outcome: Outcome, is_trial: bool) -> bool {
-        if is_trial {
-            self.trial_over();
+    /// A probe goes out: no further one out of turn is wanted meanwhile.
+    pub(crate) const fn probe_out(&mut self) {
+        if let State::Down { way: Way::Probed { out }, .. } = &mut self.state {
+            *out = true;
         }
-        match (outcome, self.state) {
-            (Outcome::Success, State::Up { .. }) => {
-                self.state = State::Up { failures: 0 };
-                false
+    }
+
+    /// Learns from an outcome; answers why up or down changed, or the reason of it.
+    ///
+    /// While the backend is down only the trial and the probes speak: others were sent before and say nothing new,
+    /// but that no connection can be had.
+    pub(crate) fn judge(&mut self, at: Surroundings, outcome: Outcome, role: Role) -> Option<Cause> {
+        match (role, self.state) {
+            (Role::Probe, _) => self.judge_probe(at, outcome),
+            (_, State::Up { failures }) => self.judge_up(at, outcome, failures),
+            (Role::Trial, State::Down { cause, .. }) => self.judge_trial(at, outcome, cause),
+            (Role::Request, State::Down { cause, .. }) => {
+                let is_news = outcome == Outcome::Unreachable && cause != Cause::Unreachable;
+                is_news.then(|| self.fall(at, Cause::Unreachable))
             }
-            (Outcome::Success, State::Paused { .. } | State::Trial { .. }) => {
+        }
+    }
+
+    /// It fails far more often than others do.
+    pub(crate) fn stand_out(&mut self, at: Surroundings) -> Option<Cause> {
+        matches!(self.state, State::Up { .. }).then(|| self.fall(at, Cause::Outlier))
+    }
+
+    /// The pause is over: it may be tried.
+    pub(crate) fn end_pause(&mut self) {
+        if let State::Down { cause, way } = &mut self.state
+            && matches!(way, Way::Paused(_))
+        {
+            let by_probe = self.policy.is_probed || *cause == Cause::Unreachable;
+            *way = if by_probe { Way::Probed { out: false } } else { Way::Trial { out: false } };
+        }
+    }
+
+    fn judge_up(&mut self, at: Surroundings, outcome: Outcome, failures: u32) -> Option<Cause> {
+        match outcome {
+            Outcome::Ignored | Outcome::Silent => None,
+            Outcome::Success | Outcome::Poor => {
                 self.state = State::Up { failures: 0 };
-                true
+                None
             }
-            (Outcome::Failure, State::Up { failures }) => {
+            Outcome::Unreachable => Some(self.fall(at, Cause::Unreachable)),
+            Outcome::Failure => {
                 let failures = failures.saturating_add(1);
                 self.state = State::Up { failures };
-                let falls = failures >= self.policy.fall;
-                if falls {
-                    self.pause(now, self.policy.pause);
+                (failures >= self.policy.failures).then(|| self.fall(at, Cause::Failures))
+            }
+        }
+    }
+
+    fn judge_trial(&mut self, at: Surroundings, outcome: Outcome, cause: Cause) -> Option<Cause> {
+        self.trial_over();
+        match outcome {
+            Outcome::Ignored => None,
+            Outcome::Success => Some(self.rise(at.now, Cause::TrialServed)),
+            // It answers, which is all that was in doubt.
+            Outcome::Poor if cause != Cause::Outlier => Some(self.rise(at.now, Cause::TrialServed)),
+            Outcome::Poor => Some(self.fall(at, Cause::Outlier)),
+            Outcome::Silent => Some(self.fall(at, cause)),
+            Outcome::Failure => Some(self.fall(at, Cause::Failures)),
+            Outcome::Unreachable => Some(self.fall(at, Cause::Unreachable)),
+        }
+    }
+
+    fn judge_probe(&mut self, at: Surroundings, outcome: Outcome) -> Option<Cause> {
+        match (outcome, self.state) {
+            (Outcome::Ignored, State::Up { .. }) => None,
+            (Outcome::Ignored, State::Down { .. }) => {
+                self.wait_again(at);
+                None
+            }
+            (Outcome::Success, State::Up { .. }) => {
+                self.probes = 0;
+                None
+            }
+            (Outcome::Success, State::Down { cause, way }) => {
+                let may_return = cause == Cause::Unreachable || !matches!(way, Way::Paused(_));
+                self.probes = if may_return { self.probes.saturating_add(1) } else { 0 };
+                if may_return && self.probes >= self.policy.rise {
+                    return Some(self.rise(at.now, Cause::ProbesAnswered));
                 }
-                falls
+                self.wait_again(at);
+                None
             }
-            (Outcome::Failure, State::Trial { pause, .. }) if is_trial => {
-                self.pause(now, pause.saturating_mul(2).min(self.policy.pause_max));
-                true
+            (Outcome::Unreachable, State::Up { .. }) => Some(self.fall(at, Cause::Unreachable)),
+            (Outcome::Unreachable, State::Down { way, .. }) => {
+                self.probes = 0;
+                // A probe beside the slots finds it as it was left.
+                let is_news = !matches!(way, Way::Paused(_));
+                is_news.then(|| self.fall(at, Cause::Unreachable))
             }
-            (Outcome::Ignored, _) | (Outcome::Failure, _) | (Outcome::Success, State::ToldDown) => false,
+            (Outcome::Failure | Outcome::Poor | Outcome::Silent, State::Up { .. }) => {
+                self.probes = self.probes.saturating_add(1);
+                (self.probes >= self.policy.fall).then(|| self.fail_probes())
+            }
+            (Outcome::Failure | Outcome::Poor | Outcome::Silent, State::Down { cause, .. }) => {
+                self.probes = 0;
+                // It is there again, but not well.
+                (cause == Cause::Unreachable).then(|| self.fail_probes())
+            }
         }
     }
 
-    /// Learns from outside; answers whether up or down changed.
-    pub(crate) fn observe(&mut self, health: Health) -> bool {
-        let before = self.health();
-        self.state = match health {
-            Health::Up => State::Up { failures: 0 },
-            Health::Down => State::ToldDown,
-        };
-        before != health
-    }
-
-    /// The pause is over: one request may try.
-    pub(crate) const fn end_pause(&mut self) {
-        if let State::Paused { pause, .. } = self.state {
-            self.state = State::Trial { pause, out: false };
+    /// A probe out of turn said nothing, or not enough: after the same pause there is another.
+    fn wait_again(&mut self, at: Surroundings) {
+        if let State::Down { cause: Cause::Unreachable, way: way @ Way::Probed { .. } } = &mut self.state {
+            *way = Way::Paused(at.now + jittered(self.pause, self.policy.jitter, at.dice));
         }
     }
 
-    fn pause(&mut self, now: Time, pause: Duration) {
-        self.state = State::Paused { pause, until: now + pause };
+    fn fail_probes(&mut self) -> Cause {
+        let cause = Cause::ProbesFailed;
+        self.probes = 0;
+        self.state = State::Down { cause, way: Way::Probed { out: false } };
+        cause
     }
+
+    fn rise(&mut self, now: Time, cause: Cause) -> Cause {
+        self.probes = 0;
+        self.since = now;
+        self.state = State::Up { failures: 0 };
+        cause
+    }
+
+    /// Leaves it alone for a while: longer than the last time, unless it has been well for long since.
+    fn fall(&mut self, at: Surroundings, cause: Cause) -> Cause {
+        let was_up = matches!(self.state, State::Up { .. });
+        let is_relapse = !was_up || at.now.since(self.since) < self.pause.saturating_mul(RELAPSE);
+        let is_first = self.pause.is_zero() || !is_relapse;
+        let keeps_watch = at.is_dark && cause == Cause::Unreachable;
+        let longer = if is_first || keeps_watch { self.policy.pause } else { self.pause.saturating_mul(2) };
+        let bound = if cause == Cause::Unreachable { UNREACHED_MAX } else { Duration::MAX };
+        self.pause = longer.min(self.policy.pause_max.min(bound).max(self.policy.pause));
+        self.probes = 0;
+        let until = at.now + jittered(self.pause, self.policy.jitter, at.dice);
+        self.state = State::Down { cause, way: Way::Paused(until) };
+        cause
+    }
+}
+
+/// A time that is longer or shorter by up to so many percent.
+fn jittered(time: Duration, percent: u32, dice: u32) -> Duration {
+    let part = 2.0 * f64::from(dice) / f64::from(u32::MAX) - 1.0;
+    time.mul_f64((1.0 + part * f64::from(percent.min(100)) / 100.0).max(0.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Outcome::{Failure, Ignored, Poor, Success, Unreachable};
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn hysteresis(fall: u32) -> Hysteresis {
-        Hysteresis::new(HealthPolicy { fall, pause: SECOND, pause_max: SECOND * 3 })
+    fn hysteresis(failures: u32) -> Hysteresis {
+        Hysteresis::new(policy(failures))
+    }
+
+    fn policy(failures: u32) -> HealthPolicy {
+        HealthPolicy { failures, pause: SECOND, pause_max: SECOND * 3, ..HealthPolicy::default() }
+    }
+
+    fn at(seconds: u64) -> Surroundings {
+        let now = Time::ZERO + Duration::from_secs(seconds);
+        Surroundings { now, is_dark: false, dice: u32::MAX / 2 }
     }
 
     #[test]
     fn only_consecutive_failures_take_down() {
         let mut health = hysteresis(2);
-        assert!(!health.judge(Time::ZERO, Outcome::Failure, false));
-        assert!(!health.judge(Time::ZERO, Outcome::Success, false));
-        assert!(!health.judge(Time::ZERO, Outcome::Failure, false));
-        assert!(!health.judge(Time::ZERO, Outcome::Ignored, false));
+        for outcome in [Failure, Success, Failure, Ignored, Poor, Failure] {
+            assert_eq!(health.judge(at(0), outcome, Role::Request), None);
+        }
         assert_eq!(health.health(), Health::Up);
-        assert!(health.judge(Time::ZERO, Outcome::Failure, false));
+        assert_eq!(health.judge(at(0), Failure, Role::Request), Some(Cause::Failures));
         assert_eq!(health.health(), Health::Down);
     }
 
     #[test]
-    fn the_pause_doubles_up_to_its_bound_and_a_success_resets_it() {
-        let mut health = hysteresis(1);
-        let mut now = Time::ZERO;
-        health.judge(now, Outcome::Failure, false);
-        for pause in [SECOND, SECOND * 2, SECOND * 3, SECOND * 3] {
-            assert_eq!(health.pause_end(), Some(now + pause));
-            now = now + pause;
-            health.end_pause();
-            assert!(health.admit());
-            health.judge(now, Outcome::Failure, true);
-        }
+    fn no_connection_takes_down_at_once_and_only_a_probe_brings_back() {
+        let mut health = hysteresis(5);
+        assert_eq!(health.judge(at(0), Unreachable, Role::Request), Some(Cause::Unreachable));
+        assert!(!health.is_doubtful() && !health.awaits_probe());
         health.end_pause();
-        assert!(health.admit());
-        assert!(health.judge(now, Outcome::Success, true));
-        health.judge(now, Outcome::Failure, false);
-        assert_eq!(health.pause_end(), Some(now + SECOND));
+        assert!(health.awaits_probe() && !health.admits() && !health.on_trial());
+        health.probe_out();
+        assert!(!health.awaits_probe(), "one at a time");
+        assert_eq!(health.judge(at(1), Success, Role::Request), None, "it was sent before");
+        assert_eq!(health.judge(at(1), Unreachable, Role::Probe), Some(Cause::Unreachable));
+        assert_eq!(health.pause_end(), Some(at(2).now));
+        health.end_pause();
+        health.probe_out();
+        assert_eq!(health.judge(at(3), Success, Role::Probe), Some(Cause::ProbesAnswered));
+        assert!(health.admits());
     }
 
     #[test]
-    fn one_trial_at_a_time_and_only_its_failure_counts() {
+    fn one_that_cannot_be_reached_is_tried_twice_a_second_at_least() {
+        let pause = Duration::from_millis(100);
+        let mut health = Hysteresis::new(HealthPolicy { pause, pause_max: SECOND * 5, ..policy(1) });
+        health.judge(at(0), Unreachable, Role::Request);
+        for millis in [100, 200, 400, 500, 500] {
+            assert_eq!(health.pause_end(), Some(at(0).now + Duration::from_millis(millis)));
+            health.end_pause();
+            health.judge(at(0), Unreachable, Role::Probe);
+        }
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_is_followed_by_another() {
         let mut health = hysteresis(1);
-        health.judge(Time::ZERO, Outcome::Failure, false);
+        health.judge(at(0), Unreachable, Role::Request);
+        health.end_pause();
+        health.probe_out();
+        assert_eq!(health.judge(at(1), Ignored, Role::Probe), None);
+        assert_eq!(health.pause_end(), Some(at(2).now), "the pause does not grow");
+    }
+
+    #[test]
+    fn the_pauses_do_not_grow_while_everybody_waits_for_a_sign_of_life() {
+        let mut health = hysteresis(1);
+        let dark = |seconds| Surroundings { is_dark: true, ..at(seconds) };
+        health.judge(dark(0), Unreachable, Role::Request);
+        for second in 1..9 {
+            assert_eq!(health.pause_end(), Some(at(second).now));
+            health.end_pause();
+            health.judge(dark(second), Unreachable, Role::Probe);
+        }
+    }
+
+    #[test]
+    fn the_pause_doubles_up_to_its_bound() {
+        let mut health = hysteresis(1);
+        let mut now = 0;
+        health.judge(at(now), Failure, Role::Request);
+        for pause in [1, 2, 3, 3] {
+            assert_eq!(health.pause_end(), Some(at(now + pause).now));
+            now += pause;
+            health.end_pause();
+            assert!(health.admit());
+            health.judge(at(now), Failure, Role::Trial);
+        }
+    }
+
+    #[test]
+    fn who_falls_again_soon_is_left_alone_for_longer_and_who_was_well_for_long_is_not() {
+        let mut health = hysteresis(1);
+        health.judge(at(0), Failure, Role::Request);
+        health.end_pause();
+        assert!(health.admit());
+        assert_eq!(health.judge(at(1), Success, Role::Trial), Some(Cause::TrialServed));
+        health.judge(at(5), Failure, Role::Request);
+        assert_eq!(health.pause_end(), Some(at(7).now), "twice, since it was up for four pauses only");
+        health.end_pause();
+        health.admit();
+        health.judge(at(7), Success, Role::Trial);
+        health.judge(at(40), Failure, Role::Request);
+        assert_eq!(health.pause_end(), Some(at(41).now));
+    }
+
+    #[test]
+    fn one_trial_at_a_time_and_only_its_outcome_counts() {
+        let mut health = hysteresis(1);
+        health.judge(at(0), Failure, Role::Request);
         assert!(!health.admits());
         health.end_pause();
         assert!(health.admits() && health.admit());
-        assert!(!health.admits());
-        assert!(!health.judge(Time::ZERO, Outcome::Failure, false), "sent before it went down");
+        assert!(!health.admits() && !health.admit());
+        for outcome in [Failure, Success] {
+            assert_eq!(health.judge(at(1), outcome, Role::Request), None, "sent before it went down");
+        }
         assert!(health.on_trial());
-        assert!(!health.judge(Time::ZERO, Outcome::Ignored, true));
+        assert_eq!(health.judge(at(1), Ignored, Role::Trial), None);
         assert!(health.admits(), "no verdict: another may try");
     }
 
     #[test]
-    fn what_was_told_from_outside_is_ended_from_outside() {
-        let mut health = hysteresis(1);
-        assert!(health.observe(Health::Down));
-        assert_eq!(health.pause_end(), None);
-        assert!(!health.judge(Time::ZERO, Outcome::Success, false));
-        assert_eq!(health.health(), Health::Down);
-        assert!(health.observe(Health::Up));
+    fn probes_take_down_and_bring_back_by_their_own_numbers() {
+        let mut health = Hysteresis::new(HealthPolicy { rise: 2, fall: 3, is_probed: true, ..policy(1) });
+        let mut probe = |outcome| health.judge(at(9), outcome, Role::Probe);
+        assert_eq!([Failure, Failure, Success, Failure, Failure].map(&mut probe), [None; 5]);
+        assert_eq!(probe(Failure), Some(Cause::ProbesFailed));
+        assert_eq!([Success, Failure, Success].map(&mut probe), [None; 3]);
+        assert_eq!(probe(Success), Some(Cause::ProbesAnswered));
         assert!(health.admits());
+    }
+
+    #[test]
+    fn where_there_are_probes_no_request_tries_a_backend() {
+        let mut health = Hysteresis::new(HealthPolicy { is_probed: true, ..policy(1) });
+        health.judge(at(0), Failure, Role::Request);
+        assert_eq!(health.judge(at(0), Success, Role::Probe), None, "not before the pause is over");
+        assert!(!health.admit(), "also while too few are up");
+        health.end_pause();
+        assert!(!health.admits() && !health.awaits_probe(), "its turn comes");
+        assert_eq!(health.judge(at(2), Success, Role::Probe), Some(Cause::ProbesAnswered));
+    }
+
+    #[test]
+    fn where_there_are_no_probes_any_more_a_request_tries_it() {
+        let mut health = Hysteresis::new(HealthPolicy { is_probed: true, ..policy(1) });
+        health.judge(at(0), Failure, Role::Probe);
+        health.set_policy(policy(1));
+        assert!(health.admit());
+    }
+
+    #[test]
+    fn one_that_is_there_again_but_not_well_is_down_by_its_probes() {
+        let mut health = Hysteresis::new(HealthPolicy { is_probed: true, ..policy(1) });
+        health.judge(at(0), Unreachable, Role::Probe);
+        health.end_pause();
+        assert_eq!(health.judge(at(1), Failure, Role::Probe), Some(Cause::ProbesFailed));
+        assert!(health.is_doubtful());
+        assert_eq!(health.judge(at(2), Unreachable, Role::Probe), Some(Cause::Unreachable));
+    }
+
+    #[test]
+    fn a_poor_answer_clears_of_silence_but_not_of_poor_answers() {
+        let trial = |health: &mut Hysteresis| {
+            health.end_pause();
+            assert!(health.admit());
+            health.judge(at(2), Poor, Role::Trial)
+        };
+        let mut health = hysteresis(1);
+        health.judge(at(0), Failure, Role::Request);
+        assert_eq!(trial(&mut health), Some(Cause::TrialServed));
+        assert_eq!(health.stand_out(at(3)), Some(Cause::Outlier));
+        assert_eq!(trial(&mut health), Some(Cause::Outlier));
+    }
+
+    #[test]
+    fn silence_is_no_failure_but_no_proof_of_health_either() {
+        let mut health = hysteresis(1);
+        assert_eq!(health.judge(at(0), Outcome::Silent, Role::Request), None, "the work may be long");
+        health.judge(at(0), Failure, Role::Request);
+        health.end_pause();
+        assert!(health.admit());
+        assert_eq!(health.judge(at(1), Outcome::Silent, Role::Trial), Some(Cause::Failures));
+        let mut health = hysteresis(1);
+        assert_eq!(health.judge(at(0), Outcome::Silent, Role::Probe), Some(Cause::ProbesFailed));
+    }
+
+    #[test]
+    fn a_pause_varies_by_its_share_and_no_more() {
+        let second = |dice| jittered(SECOND, 20, dice).as_millis();
+        assert_eq!((second(0), second(u32::MAX)), (800, 1200));
+        assert!((999..=1001).contains(&second(u32::MAX / 2)));
+        assert_eq!(jittered(SECOND, 0, 0), SECOND);
     }
 }

@@ -14,15 +14,18 @@
 //! | `spec` | what a pool is made of; what `reconfigure` takes |
 //! | `dispatcher/` | the state machine: the verbs of requests, of the control plane, the matching, the invariants |
 //! | `pool`, `permit` | the mutex around it and the `acquire` future; the owned proof of holding a slot |
-//! | `backend`, `health`, `slots` | one backend, its up and down, the entries of slots in use or with a kept connection |
+//! | `backend`, `slots` | one backend; the entries of slots in use or with a kept connection |
+//! | `health`, `slow_start`, `change` | up and down; how a backend gets its slots back; what became of its health and why |
+//! | `retries` | how many requests may be tried again |
 //! | `pick` | which idle slot |
 //! | `queue`, `lane`, `keys` | the line; whose turn it is in one lane of it; what each key has had and holds |
 //! | `service`, `estimate`, `promises` | how long work takes; how long until a slot frees; what the refused were told |
-//! | `counts`, `time`, `effects`, `line` | slots by state; nanoseconds; what to do outside; an intrusive list |
+//! | `counts`, `time`, `effects`, `line`, `recent` | slots by state; nanoseconds; what to do outside; an intrusive list; how many of how many lately |
 //! | `sync` | the mutex: std here, loom's in `idleway-core-loom` |
 
 pub mod ask;
 pub mod backend;
+pub mod change;
 pub mod counts;
 pub mod dispatcher;
 pub mod effects;
@@ -37,21 +40,25 @@ mod pick;
 pub mod pool;
 mod promises;
 mod queue;
+mod recent;
+mod retries;
 mod service;
 mod slots;
+mod slow_start;
 pub mod spec;
 mod sync;
 pub mod time;
 
 pub use ask::{Arrival, Ask, Collected, Key, Lane, Reason, Refusal, Ticket};
 pub use backend::{BackendKey, BackendView, Mode};
+pub use change::{Cause, Change};
 pub use counts::Counts;
-pub use dispatcher::Dispatcher;
+pub use dispatcher::{Dispatcher, Overdue};
 pub use effects::{Effects, Few};
 pub use estimate::Estimate;
 pub use grant::{Grant, Kept, Outcome, SlotId, Until};
 pub use health::Health;
 pub use permit::Permit;
 pub use pool::{Acquire, Deadline, Pool};
-pub use spec::{BackendSpec, HealthPolicy, PoolSpec};
+pub use spec::{BackendSpec, HealthPolicy, PoolSpec, RetryPolicy};
 pub use time::{Core, Time};

@@ -6,6 +6,7 @@ use crate::{
     backend::BackendKey,
     grant::{Grant, Kept, Outcome, SlotId, Until},
     pool::Pool,
+    time::Time,
 };
 
 /// The owned proof of holding a slot.
@@ -89,6 +90,12 @@ impl<C> Permit<C> {
         self.pool.with(|dispatcher| dispatcher.linger(now, self.slot));
     }
 
+    /// What became of the request is known, though the slot is not free yet: health learns it now. To be finished with
+    /// [`Outcome::Ignored`] then.
+    pub fn report(&self, outcome: Outcome) {
+        self.pool.run(|dispatcher, now| dispatcher.report(now, self.slot, outcome));
+    }
+
     /// Nobody knows whether the backend still works: the slot rests, but stays this Permit's, to be
     /// [finished](Self::finish) by whoever learns that the backend is idle. Implies `started`.
     pub fn doubt(&mut self) {
@@ -101,6 +108,12 @@ impl<C> Permit<C> {
     pub fn finish(mut self, outcome: Outcome, kept: Option<Kept<C>>) {
         self.hold = Hold::Over;
         self.pool.run(|dispatcher, now| dispatcher.release(now, self.slot, outcome, kept));
+    }
+
+    /// The backend said that it is busy and that nothing ran: it rests until then, all its idle slots and this one.
+    pub fn withhold(mut self, until: Time, kept: Option<Kept<C>>) {
+        self.hold = Hold::Over;
+        self.pool.run(|dispatcher, now| dispatcher.withhold(now, self.slot, until, kept));
     }
 
     /// The slot stays taken until a time comes or a probe succeeds.

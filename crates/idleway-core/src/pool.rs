@@ -16,11 +16,12 @@ use std::{
 use crate::{
     ask::{Arrival, Ask, Collected, Refusal, Ticket},
     backend::{BackendKey, BackendView, Mode},
+    change::Change,
     counts::Counts,
-    dispatcher::Dispatcher,
+    dispatcher::{Dispatcher, Overdue},
     effects::Effects,
     estimate::Estimate,
-    health::Health,
+    grant::Outcome,
     permit::Permit,
     spec::PoolSpec,
     sync::{Mutex, MutexGuard},
@@ -65,9 +66,26 @@ impl<C> Pool<C> {
         Some(Permit::new(Arc::clone(self), grant))
     }
 
+    /// Takes a slot to prove it, see [`Dispatcher::take_for_proof`].
+    pub fn take_for_proof(self: &Arc<Self>, backend: BackendKey) -> Option<Permit<C>> {
+        let now = self.now();
+        let grant = self.with(|dispatcher| dispatcher.take_for_proof(now, backend))?;
+        Some(Permit::new(Arc::clone(self), grant))
+    }
+
     /// See [`Dispatcher::observe`].
-    pub fn observe(&self, backend: BackendKey, health: Health) {
-        self.run(|dispatcher, now| dispatcher.observe(now, backend, health));
+    pub fn observe(&self, backend: BackendKey, outcome: Outcome) {
+        self.run(|dispatcher, now| dispatcher.observe(now, backend, outcome));
+    }
+
+    /// See [`Dispatcher::awaiting_probe`].
+    pub fn awaiting_probe(&self, from: BackendKey) -> Option<BackendKey> {
+        self.lock().dispatcher.awaiting_probe(from)
+    }
+
+    /// See [`Dispatcher::take_news`].
+    pub fn take_news(&self) -> Vec<Change> {
+        self.lock().dispatcher.take_news()
     }
 
     /// See [`Dispatcher::set_mode`].
@@ -106,6 +124,12 @@ impl<C> Pool<C> {
         self.lock().dispatcher.backends(from, limit)
     }
 
+    /// See [`Dispatcher::overdue`].
+    pub fn overdue(&self, from: u32, limit: u32) -> (Vec<Overdue>, Option<u32>) {
+        let now = self.now();
+        self.lock().dispatcher.overdue(now, from, limit)
+    }
+
     /// See [`Dispatcher::unproven`].
     pub fn unproven(&self, from: BackendKey) -> Option<BackendKey> {
         self.lock().dispatcher.unproven(from)
@@ -120,9 +144,9 @@ impl<C> Pool<C> {
     }
 
     /// Resolves when something is due earlier than `seen`, which is when its one driver believes that
-    /// [`Self::tick`] is due next; answers the new moment.
+    /// [`Self::tick`] is due next, and when there is news; answers when something is due.
     ///
-    /// A pool has one driver: `loop { select(sleep_until(seen), pool.deadline(seen)); seen = pool.tick() }`. A later
+    /// A pool has one driver: `loop { select(sleep_until(seen), pool.deadline(seen)); seen = pool.tick(); tell(pool.take_news()) }`. A later
     /// deadline does not wake it: then it wakes up too early once, and learns.
     pub fn deadline(self: &Arc<Self>, seen: Option<Time>) -> Deadline<C> {
         Deadline { pool: Arc::clone(self), seen: seen.unwrap_or(Time::NEVER) }
@@ -143,9 +167,7 @@ impl<C> Pool<C> {
         let mut shared = self.lock();
         let answer = verb(&mut shared.dispatcher);
         let alarm = match &shared.alarm {
-            Some(alarm) if shared.dispatcher.next_deadline().is_some_and(|due| due < alarm.at) => {
-                shared.alarm.take()
-            }
+            Some(alarm) if shared.dispatcher.wants_driver(alarm.at) => shared.alarm.take(),
             _ => None,
         };
         drop(shared);
@@ -250,7 +272,7 @@ impl<C> Future for Deadline<C> {
         let waker = cx.waker().clone();
         let mut shared = self.pool.lock();
         let due = shared.dispatcher.next_deadline();
-        let is_earlier = due.is_some_and(|due| due < self.seen);
+        let is_earlier = shared.dispatcher.wants_driver(self.seen);
         let alarm = if is_earlier { None } else { Some(Alarm { at: self.seen, waker }) };
         let replaced = mem::replace(&mut shared.alarm, alarm);
         drop(shared);
@@ -280,7 +302,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{BackendSpec, Core, HealthPolicy, Outcome};
+    use crate::{BackendSpec, Core, HealthPolicy};
 
     #[test]
     fn a_poisoned_lock_is_entered_all_the_same() {

@@ -284,10 +284,16 @@ pub(crate) struct Jitter {
 impl Jitter {
     pub(crate) fn spread(&mut self, wait: Duration) -> Duration {
         let told = whole(wait.min(LONGEST));
-        let part = f64::from(self.turn) / f64::from(u32::MAX);
-        self.turn = self.turn.wrapping_add(0x9e37_79b9);
+        let part = f64::from(self.dice()) / f64::from(u32::MAX);
         let more = (told / 2 + Duration::from_secs(1)).mul_f64(part);
         (told + Duration::from_secs(more.as_secs())).min(LONGEST)
+    }
+
+    /// A number from the whole range, evenly spread over any few in a row.
+    pub(crate) const fn dice(&mut self) -> u32 {
+        let dice = self.turn;
+        self.turn = self.turn.wrapping_add(0x9e37_79b9);
+        dice
     }
 }
 

@@ -60,6 +60,11 @@ impl Service {
         }
     }
 
+    /// How much the samples weigh, one each while they are new.
+    pub(crate) const fn samples(&self) -> f64 {
+        self.all.weight
+    }
+
     /// The mean in seconds; `None` until something was served.
     pub(crate) fn mean(&self) -> Option<f64> {
         self.all.mean()

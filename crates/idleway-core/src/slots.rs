@@ -31,6 +31,8 @@ pub(crate) struct Slot<C> {
     pub(crate) purpose: Purpose,
     /// Since when it has been taken, or parked.
     pub(crate) since: Time,
+    /// It was told that its work may hang.
+    pub(crate) is_told: bool,
     /// What it costs the key in whose name it is taken; none of a probe.
     pub(crate) charge: Option<Charge>,
     /// The connection of a parked slot, or of one that rests after work that ended.
@@ -119,6 +121,9 @@ impl<C> Slots<C> {
         };
         self.entries[index as usize].backend = at;
         self.set_state(backend, index, State::Busy);
+        if purpose == Purpose::Probe {
+            backend.probing += 1;
+        }
         (self.begin_life(index, purpose, now), kept)
     }
 
@@ -184,7 +189,11 @@ impl<C> Slots<C> {
 
     /// Moves a slot from state to state, in the counts and lines of its backend too.
     pub(crate) fn set_state(&mut self, backend: &mut Backend, index: u32, state: State) {
-        let before = std::mem::replace(&mut self.entries[index as usize].state, state);
+        let slot = &mut self.entries[index as usize];
+        let before = std::mem::replace(&mut slot.state, state);
+        if before == State::Busy && slot.purpose == Purpose::Probe {
+            backend.probing -= 1;
+        }
         match before {
             State::Vacant | State::Parked => {}
             State::Busy => backend.busy -= 1,
@@ -246,6 +255,7 @@ impl<C> Slots<C> {
         slot.generation = slot.generation.wrapping_add(1);
         slot.purpose = purpose;
         slot.since = now;
+        slot.is_told = false;
         SlotId { backend: slot.backend, index, generation: slot.generation }
     }
 
@@ -258,6 +268,7 @@ impl<C> Slots<C> {
                 state: State::Vacant,
                 purpose: Purpose::Work,
                 since: Time::ZERO,
+                is_told: false,
                 charge: None,
                 kept: None,
                 place: Links::NONE,

@@ -15,8 +15,12 @@ pub struct PoolSpec {
     pub keep_idle: Duration,
     /// When a backend is down, and when it is tried again.
     pub health: HealthPolicy,
+    /// How many requests may be tried again.
+    pub retries: RetryPolicy,
     /// How long a slot rests after its backend has ended its work; zero: it is free at once.
     pub settle: Duration,
+    /// How long a slot rests after an exchange on it broke: a process that is dying accepts connections until it is dead.
+    pub settle_broken: Duration,
     /// Whether the keys of the asks share the slots' time; otherwise all are served in the order they came.
     pub fair: bool,
     /// The most slots that may be taken in the name of one key.
@@ -31,7 +35,9 @@ impl Default for PoolSpec {
             queue_length: 0,
             keep_idle: Duration::from_secs(2),
             health: HealthPolicy::default(),
+            retries: RetryPolicy::default(),
             settle: Duration::ZERO,
+            settle_broken: Duration::ZERO,
             fair: false,
             slots_per_key: None,
         }
@@ -47,19 +53,62 @@ pub struct BackendSpec {
     pub slots: u32,
 }
 
-/// When failures take a backend down, and when it gets a trial.
+/// When a backend is down, and how it comes back. A backend to which no connection can be had is down at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthPolicy {
-    /// So many consecutive failures take a backend down (0 counts as 1).
-    pub fall: u32,
-    /// How long it is left alone before its first trial.
+    /// So many exchanges in a row that broke take a backend down (0 counts as 1).
+    pub failures: u32,
+    /// How long it is left alone before it is tried for the first time.
     pub pause: Duration,
-    /// The pause doubles with each failed trial, up to this.
+    /// The pause doubles with each further failure, up to this; up to half a second where no connection can be had.
     pub pause_max: Duration,
+    /// A pause is longer or shorter by up to this many percent, so that backends that failed together are not tried
+    /// together.
+    pub jitter: u32,
+    /// So many probes in a row that succeed bring a backend up (0 counts as 1).
+    pub rise: u32,
+    /// So many probes in a row that fail take a backend down (0 counts as 1).
+    pub fall: u32,
+    /// Whether backends are probed regularly: then only probes bring one back, never a request that tries it.
+    pub is_probed: bool,
+    /// A backend of whose requests so many percent more fail than of those of the rest of the pool is taken down.
+    pub outlier: Option<u32>,
+    /// While fewer than this many percent of the backends are up, those that are down although they can be reached
+    /// are used too, after those that are up. 0: never.
+    pub panic: u32,
+    /// A backend that comes back gets its slots one by one within this time; zero: all at once.
+    pub slow_start: Duration,
 }
 
 impl Default for HealthPolicy {
+    /// The first failure takes down; nothing is probed, nothing compared, all slots come back at once.
     fn default() -> Self {
-        Self { fall: 1, pause: Duration::from_millis(250), pause_max: Duration::from_secs(5) }
+        Self {
+            failures: 1,
+            pause: Duration::from_millis(250),
+            pause_max: Duration::from_secs(5),
+            jitter: 0,
+            rise: 1,
+            fall: 1,
+            is_probed: false,
+            outlier: None,
+            panic: 0,
+            slow_start: Duration::ZERO,
+        }
+    }
+}
+
+/// How many requests may be tried again, over about the last ten seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Retries may be this many percent of the requests,
+    pub budget: u32,
+    /// and so many a second besides.
+    pub floor: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { budget: 20, floor: 10 }
     }
 }

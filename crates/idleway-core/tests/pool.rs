@@ -178,9 +178,9 @@ fn a_started_permit_that_is_dropped_rests_until_a_proof() {
     assert_eq!(pool.counts().lingering, 1);
     drop(permit);
     assert_eq!(pool.counts().resting, 1);
-    drop(pool.take_for_probe(A).expect("the slot without proof"));
+    drop(pool.take_for_proof(A).expect("the slot without proof"));
     assert_eq!(pool.counts().resting, 1, "a probe that was not finished proves nothing");
-    pool.take_for_probe(A).expect("the slot without proof").finish(Outcome::Success, None);
+    pool.take_for_proof(A).expect("the slot without proof").finish(Outcome::Success, None);
     assert_eq!(pool.counts().idle, 1);
 }
 
@@ -193,7 +193,7 @@ fn a_permit_in_doubt_rests_and_is_finished_by_who_knows() {
     let mut waits = pool.acquire(waiting());
     assert!(poll(&mut waits, &bell).is_pending());
     assert_eq!((pool.counts().resting, pool.unproven(A)), (1, None));
-    assert!(pool.take_for_probe(A).is_none(), "it is its holder's");
+    assert!(pool.take_for_proof(A).is_none(), "it is its holder's");
     permit.finish(Outcome::Ignored, kept(5));
     assert_eq!(bell.rings(), 1);
     let Poll::Ready(Ok(mut permit)) = poll(&mut waits, &bell) else { panic!("not granted") };
@@ -202,7 +202,7 @@ fn a_permit_in_doubt_rests_and_is_finished_by_who_knows() {
     assert_eq!(permit.take_kept(), Some(5));
     drop(permit);
     assert_eq!((pool.counts().resting, pool.unproven(A)), (1, Some(A)));
-    pool.take_for_probe(A).expect("the slot without proof").finish(Outcome::Success, None);
+    pool.take_for_proof(A).expect("the slot without proof").finish(Outcome::Success, None);
     assert_eq!((pool.counts().idle, pool.unproven(A)), (1, None));
 }
 

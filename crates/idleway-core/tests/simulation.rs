@@ -15,7 +15,7 @@ use std::{
 
 use idleway_core::{
     Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Kept,
-    Key, Lane, Mode, Outcome, PoolSpec, SlotId, Ticket, Time, Until,
+    Key, Lane, Mode, Outcome, PoolSpec, RetryPolicy, SlotId, Ticket, Time, Until,
 };
 
 const CLIENTS: usize = 250;
@@ -203,7 +203,14 @@ impl World {
                     self.carry_out(effects);
                 }
             }
-            Event::Ends(name) => self.end(name, Outcome::Success),
+            Event::Ends(name) => {
+                let outcomes = [Outcome::Success, Outcome::Success, Outcome::Success, Outcome::Poor];
+                let outcome = self.random.one_of(&outcomes);
+                match self.random.one_in(20) {
+                    false => self.end(name, outcome),
+                    true => self.withhold(name),
+                }
+            }
             Event::Crashes(key) => {
                 self.crashed.insert(key);
                 for name in 0..CLIENTS {
@@ -305,7 +312,8 @@ impl World {
         assert!(held <= most, "a key holds {held} of {most} slots");
         if self.crashed.contains(&key) {
             self.clients[name].avoid.push(key);
-            let effects = self.give_back(name, Outcome::Failure, None);
+            let outcome = self.random.one_of(&[Outcome::Unreachable, Outcome::Failure]);
+            let effects = self.give_back(name, outcome, None);
             self.carry_out(effects);
             if self.clients[name].avoid.len() < 3 {
                 self.ask(name);
@@ -363,6 +371,19 @@ impl World {
         }
     }
 
+    /// The backend says that it is busy, and that it did nothing.
+    fn withhold(&mut self, name: Name) {
+        let Some(slot) = self.clients[name].slot.filter(|_| self.clients[name].ends == 0) else {
+            return self.end(name, Outcome::Success);
+        };
+        let client = &mut self.clients[name];
+        (client.works, client.slot) = (None, None);
+        client.ends += 1;
+        let until = self.now + Duration::from_millis(self.random.below(100));
+        let effects = self.dispatcher.withhold(self.now, slot, until, None);
+        self.carry_out(effects);
+    }
+
     fn give_back(
         &mut self,
         name: Name,
@@ -373,9 +394,15 @@ impl World {
         self.dispatcher.release(self.now, slot, outcome, kept)
     }
 
-    /// A probe succeeds where the backend lives and has ended the work that is in doubt.
+    /// A proof succeeds where the backend lives and has ended the work that is in doubt; a probe where it lives.
     fn probe(&mut self, key: BackendKey) {
         if let Some(grant) = self.dispatcher.take_for_probe(self.now, key) {
+            let has_crashed = self.crashed.contains(&key);
+            let outcome = if has_crashed { Outcome::Unreachable } else { Outcome::Success };
+            let effects = self.dispatcher.release(self.now, grant.slot, outcome, None);
+            self.carry_out(effects);
+        }
+        if let Some(grant) = self.dispatcher.take_for_proof(self.now, key) {
             let doubt = self.doubts.get(&grant.slot.index).copied();
             let is_at_work = doubt.is_some_and(|name| self.clients[name].works.is_some());
             let is_up = !is_at_work && !self.crashed.contains(&key);
@@ -435,11 +462,20 @@ fn spec(random: &mut Random) -> PoolSpec {
         queue_length: usize::try_from(random.below(30)).unwrap(),
         keep_idle: Duration::from_millis(random.below(400)),
         health: HealthPolicy {
-            fall: u32::try_from(random.below(3)).unwrap(),
+            failures: u32::try_from(random.below(3)).unwrap(),
             pause: Duration::from_millis(50),
             pause_max: Duration::from_millis(400),
+            jitter: 20,
+            rise: u32::try_from(random.below(3)).unwrap(),
+            fall: u32::try_from(random.below(3)).unwrap(),
+            is_probed: random.one_in(2),
+            outlier: random.one_in(2).then_some(50),
+            panic: random.one_of(&[0, 30, 100]),
+            slow_start: Duration::from_millis(random.below(400)),
         },
+        retries: RetryPolicy { budget: 20, floor: u32::try_from(random.below(10)).unwrap() },
         settle: Duration::from_millis(random.below(40).saturating_sub(20)),
+        settle_broken: Duration::from_millis(random.below(40).saturating_sub(20)),
         fair: random.one_in(2),
         slots_per_key: random.one_in(2).then(|| u32::try_from(random.below(5)).unwrap()),
     }

@@ -9,8 +9,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::config::Plan;
-use crate::control::prove;
-use crate::live::{Live, LivePool, now};
+use crate::control::{drive, prove};
+use crate::live::Live;
 use crate::net::{Cores, accept};
 use crate::proxy;
 
@@ -190,23 +190,5 @@ async fn acceptor(
     tokio::select! {
         _ = stopped => {}
         () = accept(listener, cores, places, serve) => {}
-    }
-}
-
-/// Keeps a pool's time: sleeps until its next deadline, whatever that is, and lets it happen.
-async fn drive(pool: Arc<LivePool>) {
-    let mut next = pool.slots.tick();
-    loop {
-        let sleep = async {
-            match next {
-                Some(at) => tokio::time::sleep(at.since(now())).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = sleep => {}
-            _ = pool.slots.deadline(next) => {}
-        }
-        next = pool.slots.tick();
     }
 }

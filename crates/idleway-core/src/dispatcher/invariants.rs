@@ -10,7 +10,7 @@ use crate::{
     grant::Until,
     pick::INELIGIBLE,
     queue::{FRONT_LENGTH, Waiter},
-    slots::{Slot, State},
+    slots::{Purpose, Slot, State},
     time::Time,
 };
 
@@ -57,14 +57,21 @@ impl<C, W> Dispatcher<C, W> {
             assert_eq!(counts, backend.counted, "{backend:?}");
             assert_eq!(self.by_key.get(&backend.key) == Some(&at), !backend.is_over(), "{backend:?}");
             sum += counts;
-            let mask = if backend.share() == INELIGIBLE { 0 } else { backend.shelf.mask() };
-            assert_eq!(self.tournament.leaf(at), (backend.share(), mask), "{backend:?}");
+            for (tournament, share) in
+                [(&self.tournament, backend.share()), (&self.reserve, backend.share_in_panic())]
+            {
+                let mask = if share == INELIGIBLE { 0 } else { backend.shelf.mask() };
+                assert_eq!(tournament.leaf(at), (share, mask), "{backend:?}");
+            }
+            let is_awaiting = self.awaiting_probe.contains(&backend.key);
+            assert!(backend.is_over() || is_awaiting == backend.health.awaits_probe(), "{backend:?}");
         }
         assert_eq!(sum, self.totals);
-        let live = (0_u32..).zip(&self.backends).filter(|(_, backend)| !backend.is_over());
-        let pauses: BTreeSet<_> =
-            live.filter_map(|(at, backend)| Some((backend.health.pause_end()?, at))).collect();
-        assert_eq!(pauses, self.pauses);
+        let live = || (0_u32..).zip(&self.backends).filter(|(_, backend)| !backend.is_over());
+        let alarms = live().filter_map(|(at, backend)| Some((backend.alarm()?, at)));
+        assert_eq!(self.alarms, alarms.collect());
+        let withheld = live().filter_map(|(at, backend)| Some((backend.withheld?, at)));
+        assert_eq!(self.withheld, withheld.collect());
     }
 
     /// The entries of the slots agree with what each backend counts and lines up.
@@ -77,6 +84,10 @@ impl<C, W> Dispatcher<C, W> {
             let parked = of(|state| matches!(state, State::Parked));
             assert_eq!(of(|state| matches!(state, State::Busy)), backend.busy, "{backend:?}");
             assert_eq!(of(|state| matches!(state, State::Lingering)), backend.lingering, "{backend:?}");
+            let is_probe = |slot: &&Slot<C>| slot.backend == at && slot.purpose == Purpose::Probe;
+            let probing =
+                self.slots.entries().filter(is_probe).filter(|slot| slot.state == State::Busy).count();
+            assert_eq!(probing, backend.probing as usize, "{backend:?}");
             let resting = of(|state| matches!(state, State::Resting(_) | State::Doubted));
             assert_eq!(resting, backend.resting, "{backend:?}");
             assert_eq!(
@@ -113,8 +124,10 @@ impl<C, W> Dispatcher<C, W> {
 
     /// Never an idle slot beside a waiter that may use it.
     fn check_work_is_conserved(&self) {
+        let may_serve =
+            |backend: &Backend| backend.admits() || (self.is_panicking() && backend.admits_in_panic());
         let idle: Vec<_> =
-            self.backends.iter().filter(|backend| backend.admits() && backend.idle() > 0).collect();
+            self.backends.iter().filter(|backend| may_serve(backend) && backend.has_room()).collect();
         let may_use = |waiter: &Waiter<W>, backend: &Backend| {
             let is_other_up = |other: &Backend| other.is_up() && !waiter.avoid.contains(&other.key);
             let is_avoided = waiter.avoid.contains(&backend.key) && self.backends.iter().any(is_other_up);

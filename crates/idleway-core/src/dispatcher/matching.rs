@@ -5,7 +5,8 @@ use crate::{
     backend::BackendKey,
     effects::Effects,
     grant::{Grant, Kept},
-    health::Hysteresis,
+    health::Health,
+    pick::INELIGIBLE,
     queue::Asker,
     slots::Purpose,
     time::{Core, Time},
@@ -13,23 +14,42 @@ use crate::{
 
 impl<C, W> Dispatcher<C, W> {
     /// The backend with an idle slot that serves an ask best. Outside `avoid` first; inside it only where `avoid`
-    /// does not bind.
+    /// does not bind. While too few backends are up, one that is down although it can be reached after all others.
     pub(super) fn pick(&mut self, near: Core, avoid: &[BackendKey]) -> Option<u32> {
         if avoid.is_empty() {
-            return self.tournament.pick(near.class(), self.turn);
+            return self.pick_among_all(near);
         }
         for at in avoid.iter().filter_map(|key| self.by_key.get(key)) {
-            self.tournament.set(*at, crate::pick::INELIGIBLE, 0);
+            self.tournament.set(*at, INELIGIBLE, 0);
+            self.reserve.set(*at, INELIGIBLE, 0);
         }
-        let outside = self.tournament.pick(near.class(), self.turn);
+        let outside = self.pick_among_all(near);
         for at in avoid.iter().filter_map(|key| self.by_key.get(key)) {
             let backend = &self.backends[*at as usize];
             self.tournament.set(*at, backend.share(), backend.shelf.mask());
+            self.reserve.set(*at, backend.share_in_panic(), backend.shelf.mask());
         }
         match outside {
-            None if !self.binds(avoid) => self.tournament.pick(near.class(), self.turn),
+            None if !self.binds(avoid) => self.pick_among_all(near),
             _ => outside,
         }
+    }
+
+    fn pick_among_all(&self, near: Core) -> Option<u32> {
+        let from = self.turn;
+        self.tournament
+            .pick(near.class(), from)
+            .or_else(|| if self.is_panicking() { self.reserve.pick(near.class(), from) } else { None })
+    }
+
+    /// Whether too few backends are up, for which also those are used that were taken out by a judgement.
+    pub(super) fn is_panicking(&self) -> bool {
+        self.totals.doubtful > 0 && self.totals.up * 100 < u64::from(self.policy.panic) * self.totals.ready
+    }
+
+    /// Whether one may hope for a slot.
+    pub(super) fn has_hope(&self, would_wait: bool) -> bool {
+        self.totals.up > 0 || self.is_panicking() || (self.totals.on_trial > 0 && would_wait)
     }
 
     /// Whether some backend outside `avoid` is up and ready, busy or not.
@@ -42,9 +62,9 @@ impl<C, W> Dispatcher<C, W> {
 
     /// Takes an idle slot of the backend `at` for one that asks.
     pub(super) fn grant_idle(&mut self, at: u32, asker: &Asker, now: Time) -> Grant<C> {
+        debug_assert!(self.backends[at as usize].has_room(), "the limit holds");
+        let purpose = self.purpose(at);
         let backend = &mut self.backends[at as usize];
-        debug_assert!(backend.idle() > 0, "the limit holds: {backend:?}");
-        let purpose = purpose(&mut backend.health);
         let (slot, kept) = self.slots.take((at, backend), purpose, asker.near, now);
         self.slots.slot_mut(slot.index).charge = Some(self.queue.charge(asker, now));
         let grant = Grant { slot, backend: backend.key, kept, waited: now.since(asker.since) };
@@ -60,20 +80,22 @@ impl<C, W> Dispatcher<C, W> {
         let charge = self.slots.slot_mut(index).charge.take();
         let has_hope = charge.is_some_and(|charge| self.queue.settle(&charge, now));
         let at = self.slots.slot(index).backend;
-        let is_surplus = self.backends[at as usize].taken() > self.backends[at as usize].limit;
-        let waiter = if is_surplus || has_hope { None } else { self.first_waiter(at) };
-        let backend = &mut self.backends[at as usize];
+        let backend = &self.backends[at as usize];
+        let is_surplus = backend.taken() > backend.limit;
+        let is_open = backend.taken() <= backend.open();
+        let waiter = if !is_open || has_hope { None } else { self.first_waiter(at) };
         if let Some((waiter, asker)) = waiter {
-            let purpose = purpose(&mut backend.health);
+            let purpose = self.purpose(at);
+            let backend = &mut self.backends[at as usize];
             let slot = self.slots.take_over(backend, index, purpose, now);
             self.slots.slot_mut(index).charge = Some(self.queue.charge(&asker, now));
             let grant = Grant { slot, backend: backend.key, kept, waited: now.since(asker.since) };
             effects.wakes.extend(self.queue.grant(waiter, grant));
-        } else if is_surplus || self.keep_idle.is_zero() {
-            self.slots.give_back(backend, index, None, now);
-            effects.closed.extend(kept.map(|kept| kept.connection));
         } else {
-            self.slots.give_back(backend, index, kept, now);
+            let is_kept = !is_surplus && !self.keep_idle.is_zero();
+            let (kept, closed) = if is_kept { (kept, None) } else { (None, kept) };
+            self.slots.give_back(&mut self.backends[at as usize], index, kept, now);
+            effects.closed.extend(closed.map(|kept| kept.connection));
         }
         self.refresh(at);
         self.forget_if_over(at);
@@ -106,25 +128,19 @@ impl<C, W> Dispatcher<C, W> {
             self.totals += counts;
         }
         self.tournament.set(at, backend.share(), backend.shelf.mask());
+        self.reserve.set(at, backend.share_in_panic(), backend.shelf.mask());
         if !backend.unproven.is_empty() || !self.unproven.is_empty() {
             self.list_unproven(at);
         }
     }
 
-    /// Changes a backend's health, and with it the ends of pauses; answers what `change` answers.
-    pub(super) fn change_health(&mut self, at: u32, change: impl FnOnce(&mut Hysteresis) -> bool) -> bool {
-        let health = &mut self.backends[at as usize].health;
-        let before = *health;
-        let turned = change(health);
-        let after = *health;
-        if before != after {
-            if let Some(end) = before.pause_end() {
-                self.pauses.remove(&(end, at));
-            }
-            self.pauses.extend(after.pause_end().map(|end| (end, at)));
-            self.refresh(at);
+    /// What the next request is to this backend.
+    fn purpose(&mut self, at: u32) -> Purpose {
+        if self.backends[at as usize].health.health() == Health::Up {
+            return Purpose::Work;
         }
-        turned
+        let is_trial = self.change(at, |backend| backend.health.admit());
+        if is_trial { Purpose::Trial } else { Purpose::Work }
     }
 
     /// Grants the waiter `index` an idle slot, if there is one that it may use.
@@ -147,16 +163,12 @@ impl<C, W> Dispatcher<C, W> {
     /// The first waiter that may use an idle slot of the backend `at`.
     fn first_waiter(&self, at: u32) -> Option<(u32, Asker)> {
         let backend = &self.backends[at as usize];
-        if !backend.admits() {
+        let admits = backend.admits() || (self.is_panicking() && backend.admits_in_panic());
+        if !admits {
             return None;
         }
         let first =
             self.queue.first(|waiter| !waiter.avoid.contains(&backend.key) || !self.binds(&waiter.avoid));
         first.and_then(|index| self.queue.waiter(index).map(|waiter| (index, waiter.asker)))
     }
-}
-
-/// What the next request is to a backend in this health.
-fn purpose(health: &mut Hysteresis) -> Purpose {
-    if health.admit() { Purpose::Trial } else { Purpose::Work }
 }

@@ -8,32 +8,42 @@
 //! is woken; so no idle slot stands beside a waiter that may use it, and no newcomer can overtake. How a wait ends
 //! (a grant, its time, leaving) is decided here and nowhere else, exactly once.
 
+mod changes;
 mod invariants;
 mod matching;
 mod orders;
 mod outlook;
+mod overdue;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
+pub use self::overdue::Overdue;
 use crate::{
     ask::{Arrival, Ask, Collected, Reason, Ticket},
-    backend::{Backend, BackendKey},
+    backend::{Backend, BackendKey, COMPARED},
+    change::News,
     counts::Counts,
     effects::Effects,
     estimate::duration,
     grant::{Kept, Outcome, SlotId, Until},
+    health::Role,
     keys::Rules,
     pick::Tournament,
     promises::{Jitter, Promises},
     queue::{Queue, Standing},
+    recent::Recent,
+    retries::Retries,
     service::Service,
     slots::{Purpose, Slots, State},
     spec::{HealthPolicy, PoolSpec},
     time::Time,
 };
+
+/// One that would not wait waits so long all the same while a probe has the slot it might have had.
+const FOR_A_PROBE: Duration = Duration::from_millis(100);
 
 /// So many things that are due are done in one `tick`, for it runs under a lock. What is left is due at once.
 const TICK_BUDGET: usize = 64;
@@ -52,21 +62,33 @@ pub struct Dispatcher<C, W> {
     /// Entries of `backends` that stand for none.
     forgotten: Vec<u32>,
     by_key: BTreeMap<BackendKey, u32>,
+    /// The backends that serve.
     tournament: Tournament,
+    /// Those that are down although they can be reached: they serve while too few others are up.
+    reserve: Tournament,
     /// Where the next search begins, so that equals serve in turn.
     turn: u32,
     queue: Queue<C, W>,
     /// The backends with slots that rest until a proof.
     unproven: BTreeSet<BackendKey>,
-    /// When the pauses of backends end.
-    pauses: BTreeSet<(Time, u32)>,
+    /// The backends that wait for a probe out of turn.
+    awaiting_probe: BTreeSet<BackendKey>,
+    /// When the pauses of backends end, and when those that come back get a further slot.
+    alarms: BTreeSet<(Time, u32)>,
+    /// When those that said that they are busy may be asked again.
+    withheld: BTreeSet<(Time, u32)>,
     /// The sum over all backends.
     totals: Counts,
+    /// The requests that failed, among those that were at work lately, over all backends.
+    lately: Recent<COMPARED>,
+    retries: Retries,
+    news: News,
     service: Service,
     promises: Promises,
     jitter: Jitter,
     keep_idle: Duration,
     settle: Duration,
+    settle_broken: Duration,
     policy: HealthPolicy,
     is_closing: bool,
     #[cfg(debug_assertions)]
@@ -85,16 +107,23 @@ impl<C, W> Dispatcher<C, W> {
             forgotten: Vec::new(),
             by_key: BTreeMap::new(),
             tournament: Tournament::new(),
+            reserve: Tournament::new(),
             turn: 0,
             queue: Queue::new(spec.queue_length, Rules::of(&spec)),
             unproven: BTreeSet::new(),
-            pauses: BTreeSet::new(),
+            awaiting_probe: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+            withheld: BTreeSet::new(),
             totals: Counts::default(),
+            lately: Recent::default(),
+            retries: Retries::new(spec.retries),
+            news: News::default(),
             service: Service::new(),
             promises: Promises::new(),
             jitter: Jitter::default(),
             keep_idle: spec.keep_idle,
             settle: spec.settle,
+            settle_broken: spec.settle_broken,
             policy: spec.health,
             is_closing: false,
             #[cfg(debug_assertions)]
@@ -108,11 +137,15 @@ impl<C, W> Dispatcher<C, W> {
 
     /// A request arrives: it gets a slot at once, or a place in the line, or a refusal.
     ///
-    /// An ask that avoids a backend is a request already admitted: it is not refused for [`Reason::Draining`], and
-    /// it waits in a lane of its own before all others (64 places; none where the pool has no queue).
+    /// An ask that avoids a backend is a request already admitted, which asks for another attempt: it is not refused
+    /// for [`Reason::Draining`] but for [`Reason::RetriesSpent`], and it waits in a lane of its own before all others
+    /// (64 places; none where the pool has no queue).
     ///
     /// Who was refused for [`Reason::QueueFull`] and asks again in the same name at the told time finds a place that
     /// was kept from others. An idle slot is kept from nobody.
+    ///
+    /// A probe costs nobody a refusal: one that would not wait is queued for 100 ms at most where a probe has the slot
+    /// that it might have had.
     ///
     /// The second part of the answer wakes one that had to make room in a full line, for [`Reason::Displaced`]: to
     /// be woken outside any lock. There is one only beside [`Arrival::Queued`].
@@ -122,8 +155,13 @@ impl<C, W> Dispatcher<C, W> {
         let is_retry = !ask.avoid.is_empty();
         let is_at_bound = self.queue.is_at_bound(ask.key);
         let mut displaced = None;
+        if !is_retry {
+            self.retries.earn(now);
+        }
         let arrival = if self.is_closing && !is_retry {
             Arrival::Refused(self.refusal(Reason::Draining))
+        } else if is_retry && !self.retries.spend(now) {
+            Arrival::Refused(self.refusal(Reason::RetriesSpent))
         } else if ask.deadline <= now {
             Arrival::Refused(self.refusal(Reason::TooLate))
         } else if let Some(at) = if is_at_bound { None } else { self.pick(ask.near, &ask.avoid) } {
@@ -136,8 +174,11 @@ impl<C, W> Dispatcher<C, W> {
         } else {
             self.promises.begin_rush(now);
             let would_wait = self.queue.is_open() && ask.until > now;
-            if self.totals.up == 0 && (self.totals.on_trial == 0 || !would_wait) {
+            if !self.has_hope(would_wait) {
                 Arrival::Refused(self.refusal(Reason::NoBackendUp))
+            } else if !would_wait && !is_at_bound && self.waits_for_probe(&ask) {
+                let until = now + FOR_A_PROBE;
+                Arrival::Queued(self.queue.join(Ask { until, ..ask }, now))
             } else if !would_wait {
                 Arrival::Refused(match is_at_bound {
                     true => self.refuse_key(ask.key),
@@ -171,7 +212,7 @@ impl<C, W> Dispatcher<C, W> {
                 if self.queue.waiter(index).is_some_and(|waiter| waiter.until <= now) =>
             {
                 let spent = self.queue.leave(index);
-                (Collected::Refused(self.refusal(Reason::WaitOver)), spent)
+                (Collected::Refused(self.refuse_after_wait()), spent)
             }
             Standing::Waiting(index) => (Collected::Waiting, self.queue.store_wake(index, wake())),
             Standing::Spent => {
@@ -208,6 +249,27 @@ impl<C, W> Dispatcher<C, W> {
         self.check();
     }
 
+    /// What became of the request is known before the slot is free: health learns it now, and the slot's release teaches
+    /// no more than it does itself.
+    pub fn report(&mut self, now: Time, slot: SlotId, outcome: Outcome) -> Effects<C, W> {
+        let now = self.advance(now);
+        let mut effects = Effects::none();
+        if let Some(index) = self.at_work(slot) {
+            let purpose = self.slots.slot(index).purpose;
+            let turned =
+                purpose != Purpose::Proof && self.judge(now, slot.backend, outcome, role_of(purpose));
+            if purpose == Purpose::Trial {
+                // It has spoken: another may be the trial.
+                self.slots.slot_mut(index).purpose = Purpose::Work;
+            }
+            if turned || purpose == Purpose::Trial {
+                self.serve_line(now, &mut effects);
+            }
+        }
+        self.check();
+        effects
+    }
+
     /// Nobody knows whether the backend still works: busy or lingering → resting. As after [`Self::rest`], but the
     /// slot stays in the hands of the one that holds it: its id goes on to count, no probe is offered it, and
     /// `release` frees it.
@@ -224,7 +286,8 @@ impl<C, W> Dispatcher<C, W> {
     ///
     /// The outcome teaches health. A slot that was taken to prove something is free after a success only; otherwise
     /// it rests as before. Where the pool has a `settle` time, a slot on which a request was at work (it succeeds
-    /// now, or it lingered or was in doubt) rests for that long first, with its connection. A second release of the
+    /// now, or it lingered or was in doubt) rests for that long first, with its connection; one on which it broke rests
+    /// for the `settle_broken` time. A second release of the
     /// same grant does nothing (and is a fault: it fails in debug builds).
     pub fn release(
         &mut self,
@@ -236,6 +299,28 @@ impl<C, W> Dispatcher<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
         self.end(now, slot, outcome, kept, &mut effects);
+        self.check();
+        effects
+    }
+
+    /// The backend said that it is busy, and that nothing ran: all its idle slots rest until then (a later end that was
+    /// told before holds), and this one, which keeps the connection. It is no failure: whoever says so is there.
+    pub fn withhold(&mut self, now: Time, slot: SlotId, until: Time, kept: Option<Kept<C>>) -> Effects<C, W> {
+        let now = self.advance(now);
+        let mut effects = Effects::none();
+        let Some(index) = self.at_work(slot) else {
+            effects.closed.extend(kept.map(|kept| kept.connection));
+            return effects;
+        };
+        self.change(slot.backend, |backend| {
+            backend.withheld = Some(backend.withheld.map_or(until, |told| told.max(until)));
+        });
+        let role = role_of(self.slots.slot(index).purpose);
+        let turned = self.judge(now, slot.backend, Outcome::Success, role);
+        self.free(now, index, kept, &mut effects);
+        if turned {
+            self.serve_line(now, &mut effects);
+        }
         self.check();
         effects
     }
@@ -253,6 +338,12 @@ impl<C, W> Dispatcher<C, W> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.next_due().map(|(time, _)| time)
+    }
+
+    /// Whether a driver that means to come at `at` should come now: something is due earlier, or there is news to tell.
+    #[must_use]
+    pub fn wants_driver(&self, at: Time) -> bool {
+        self.has_news() || self.next_due().is_some_and(|(due, _)| due < at)
     }
 
     /// Does what is due: ends waits, rests and pauses, closes connections kept too long. One call does a bounded
@@ -281,7 +372,8 @@ impl<C, W> Dispatcher<C, W> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     RestOver(u32),
-    PauseOver(u32),
+    Alarm(u32),
+    WithheldOver(u32),
     KeptTooLong(u32),
     WaitOver(u32),
 }
@@ -315,16 +407,23 @@ impl<C, W> Dispatcher<C, W> {
         };
         let entry = self.slots.slot(index);
         let purpose = entry.purpose;
-        let has_worked =
-            outcome == Outcome::Success || matches!(entry.state, State::Lingering | State::Doubted);
+        let answered = matches!(outcome, Outcome::Success | Outcome::Poor);
+        let has_worked = answered || matches!(entry.state, State::Lingering | State::Doubted);
         let is_request = matches!(purpose, Purpose::Work | Purpose::Trial);
         if has_worked && is_request {
             self.service.learn(now.since(entry.since));
             self.slots.note_work(index);
         }
-        let settles = has_worked && is_request && !self.settle.is_zero();
-        let turned =
-            self.change_health(slot.backend, |health| health.judge(now, outcome, purpose == Purpose::Trial));
+        let rest = match outcome {
+            Outcome::Failure => self.settle_broken,
+            _ if has_worked => self.settle,
+            _ => Duration::ZERO,
+        };
+        let settles = is_request && !rest.is_zero();
+        // What a proof proves is its slot's alone.
+        let turned = purpose != Purpose::Proof && self.judge(now, slot.backend, outcome, role_of(purpose));
+        // The success that brought it back has opened its first slot.
+        let opened = !turned && outcome == Outcome::Success && is_request && self.open_one(now, slot.backend);
         if purpose == Purpose::Proof && outcome != Outcome::Success {
             let backend = &mut self.backends[slot.backend as usize];
             self.slots.set_state(backend, index, State::Resting(Until::Proof));
@@ -332,13 +431,13 @@ impl<C, W> Dispatcher<C, W> {
             effects.closed.extend(kept.map(|kept| kept.connection));
         } else if settles {
             let backend = &mut self.backends[slot.backend as usize];
-            self.slots.settle(backend, index, now + self.settle, kept);
+            self.slots.settle(backend, index, now + rest, kept);
             self.refresh(slot.backend);
         } else {
             self.free(now, index, kept, effects);
         }
         // A trial that settles without a verdict gives way to another, which needs an idle slot.
-        if turned || (settles && purpose == Purpose::Trial) {
+        if turned || opened || (settles && purpose == Purpose::Trial) {
             self.serve_line(now, effects);
         }
     }
@@ -391,13 +490,19 @@ impl<C, W> Dispatcher<C, W> {
         (Arrival::Queued(self.queue.join(ask, now)), displaced)
     }
 
+    /// Whether a slot will soon be free for one that would not wait: a probe has it, and nobody else waits for it.
+    fn waits_for_probe(&self, ask: &Ask) -> bool {
+        ask.avoid.is_empty() && self.totals.probing > u64::from(self.queue.waiting())
+    }
+
     fn next_due(&self) -> Option<(Time, Due)> {
         let rest = self.slots.first_rest().map(|(time, index)| (time, Due::RestOver(index)));
-        let pause = self.pauses.first().map(|&(time, at)| (time, Due::PauseOver(at)));
+        let alarm = self.alarms.first().map(|&(time, at)| (time, Due::Alarm(at)));
+        let withheld = self.withheld.first().map(|&(time, at)| (time, Due::WithheldOver(at)));
         let parked = self.slots.oldest_parked();
         let kept = parked.map(|(since, index)| (since + self.keep_idle, Due::KeptTooLong(index)));
         let wait = self.queue.first_end().map(|(time, index)| (time, Due::WaitOver(index)));
-        [rest, pause, kept, wait].into_iter().flatten().min()
+        [rest, alarm, withheld, kept, wait].into_iter().flatten().min()
     }
 
     fn meet(&mut self, due: Due, now: Time, effects: &mut Effects<C, W>) {
@@ -406,11 +511,18 @@ impl<C, W> Dispatcher<C, W> {
                 let kept = self.slots.take_kept(index);
                 self.free(now, index, kept, effects);
             }
-            Due::PauseOver(at) => {
-                self.change_health(at, |health| {
-                    health.end_pause();
-                    false
+            Due::Alarm(at) => {
+                self.change(at, |backend| {
+                    if backend.health.pause_end().is_some() {
+                        backend.health.end_pause();
+                    } else if let Some(slow) = &mut backend.slow_start {
+                        slow.open_one(now);
+                    }
                 });
+                self.serve_line(now, effects);
+            }
+            Due::WithheldOver(at) => {
+                self.change(at, |backend| backend.withheld = None);
                 self.serve_line(now, effects);
             }
             Due::KeptTooLong(index) => {
@@ -419,9 +531,18 @@ impl<C, W> Dispatcher<C, W> {
                 self.refresh(at);
             }
             Due::WaitOver(index) => {
-                let refusal = self.refusal(Reason::WaitOver);
+                let refusal = self.refuse_after_wait();
                 effects.wakes.extend(self.queue.refuse(index, refusal));
             }
         }
+    }
+}
+
+/// As whom health hears of the end of such a slot.
+const fn role_of(purpose: Purpose) -> Role {
+    match purpose {
+        Purpose::Work => Role::Request,
+        Purpose::Trial => Role::Trial,
+        Purpose::Probe | Purpose::Proof => Role::Probe,
     }
 }

@@ -1,14 +1,15 @@
 //! The verbs of the control plane: what is ordered and what is observed from outside.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::Dispatcher;
 use crate::{
     ask::Reason,
     backend::{Backend, BackendKey, BackendView, Mode},
+    change::Change,
     effects::Effects,
-    grant::Grant,
-    health::Health,
+    grant::{Grant, Outcome},
+    health::Role,
     keys::Rules,
     line::index_of,
     slots::{Purpose, State},
@@ -26,11 +27,12 @@ impl<C, W> Dispatcher<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
         let rules = Rules::of(&spec);
-        let PoolSpec { backends, queue_length, keep_idle, health, settle, .. } = spec;
+        let PoolSpec { backends, queue_length, keep_idle, health, retries, .. } = spec;
+        (self.settle, self.settle_broken) = (spec.settle, spec.settle_broken);
         self.queue.set_length(queue_length);
         self.queue.set_rules(rules, &mut self.slots);
         self.keep_idle = keep_idle;
-        self.settle = settle;
+        self.retries.set_policy(retries);
         self.policy = health;
         let mut ordered: BTreeMap<_, _> = backends.into_iter().map(|spec| (spec.key, spec.slots)).collect();
         let known: Vec<u32> = self.by_key.values().copied().collect();
@@ -46,13 +48,15 @@ impl<C, W> Dispatcher<C, W> {
         effects
     }
 
-    /// What was observed from outside. A backend observed to be down stays down until it is observed to be up.
+    /// What a probe found that took no slot: one on a connection beside the work, or one that has been without an answer
+    /// for another interval. Counts as the outcome of any other probe.
     /// Unknown keys are ignored: the backend may just have been removed.
-    pub fn observe(&mut self, now: Time, backend: BackendKey, health: Health) -> Effects<C, W> {
+    pub fn observe(&mut self, now: Time, backend: BackendKey, outcome: Outcome) -> Effects<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
-        if let Some(&at) = self.by_key.get(&backend) {
-            self.change_health(at, |hysteresis| hysteresis.observe(health));
+        if let Some(&at) = self.by_key.get(&backend)
+            && self.judge(now, at, outcome, Role::Probe)
+        {
             self.serve_line(now, &mut effects);
         }
         self.check();
@@ -93,31 +97,42 @@ impl<C, W> Dispatcher<C, W> {
         effects
     }
 
-    /// Takes a slot of a backend for a probe: one that rests until a proof before an idle one; `None` while all
-    /// are taken (busy is not sick), in maintenance, and for unknown backends.
+    /// Takes an idle slot of a backend for a probe, with its connection; `None` while all are taken (busy is not sick)
+    /// or rest, in maintenance, and for unknown backends. The outcome with which it is released is the probe's.
+    pub fn take_for_probe(&mut self, now: Time, backend: BackendKey) -> Option<Grant<C>> {
+        let now = self.advance(now);
+        let at = *self.by_key.get(&backend)?;
+        let entry = &self.backends[at as usize];
+        if entry.mode == Mode::Maintenance || entry.idle() == 0 || entry.withheld.is_some() {
+            return None;
+        }
+        self.change(at, |backend| backend.health.probe_out());
+        let entry = &mut self.backends[at as usize];
+        let (slot, kept) = self.slots.take((at, entry), Purpose::Probe, Core::default(), now);
+        self.refresh(at);
+        self.check();
+        Some(Grant { slot, backend, kept, waited: Duration::ZERO })
+    }
+
+    /// Takes a slot of a backend that rests until a proof, to prove it; `None` where there is none, in maintenance, and
+    /// for unknown backends.
     ///
     /// Releasing it with `Outcome::Success` is the proof that the slot is free; after any other outcome it rests
     /// again. Also the slots of a backend that was removed may be proved, so that it can be forgotten.
-    pub fn take_for_probe(&mut self, now: Time, backend: BackendKey) -> Option<Grant<C>> {
+    pub fn take_for_proof(&mut self, now: Time, backend: BackendKey) -> Option<Grant<C>> {
         let now = self.advance(now);
         let at = *self.by_key.get(&backend)?;
         let entry = &mut self.backends[at as usize];
         if entry.mode == Mode::Maintenance {
             return None;
         }
-        let (slot, kept) = if let Some(index) = entry.unproven.first() {
-            let slot = self.slots.take_over(entry, index, Purpose::Proof, now);
-            // While it is being proved it rests as before: nobody's request is at work on it.
-            self.slots.set_state(entry, index, State::Doubted);
-            (slot, None)
-        } else if entry.idle() > 0 {
-            self.slots.take((at, entry), Purpose::Probe, Core::default(), now)
-        } else {
-            return None;
-        };
+        let index = entry.unproven.first()?;
+        let slot = self.slots.take_over(entry, index, Purpose::Proof, now);
+        // While it is being proved it rests as before: nobody's request is at work on it.
+        self.slots.set_state(entry, index, State::Doubted);
         self.refresh(at);
         self.check();
-        Some(Grant { slot, backend, kept, waited: now.since(now) })
+        Some(Grant { slot, backend, kept: None, waited: Duration::ZERO })
     }
 
     /// The backends from the key `from` on, in the order of their keys, at most `limit` of them: a large pool is
@@ -131,6 +146,25 @@ impl<C, W> Dispatcher<C, W> {
     #[must_use]
     pub fn unproven(&self, from: BackendKey) -> Option<BackendKey> {
         self.unproven.range(from..).next().copied()
+    }
+
+    /// The first backend, from the key `from` on, that waits for a probe out of turn: it could not be reached, and only
+    /// a probe can tell when it can be again.
+    #[must_use]
+    pub fn awaiting_probe(&self, from: BackendKey) -> Option<BackendKey> {
+        self.awaiting_probe.range(from..).next().copied()
+    }
+
+    /// What became of the health of backends since this was asked last, the oldest first. Of more than 1024 changes
+    /// the first are lost.
+    pub fn take_news(&mut self) -> Vec<Change> {
+        self.news.take()
+    }
+
+    /// Whether [`Self::take_news`] has something to tell.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
     }
 
     /// Keeps the list of the backends with slots that rest until a proof.
@@ -147,19 +181,27 @@ impl<C, W> Dispatcher<C, W> {
     pub(super) fn forget_if_over(&mut self, at: u32) {
         let backend = &self.backends[at as usize];
         if backend.is_over() && self.by_key.remove(&backend.key).is_some() {
-            if let Some(end) = backend.health.pause_end() {
-                self.pauses.remove(&(end, at));
+            let key = backend.key;
+            if let Some(time) = backend.alarm() {
+                self.alarms.remove(&(time, at));
             }
+            if let Some(time) = backend.withheld {
+                self.withheld.remove(&(time, at));
+            }
+            self.awaiting_probe.remove(&key);
             self.forgotten.push(at);
         }
     }
 
     /// Gives a known backend the slots that are ordered now; `None`: it is removed.
     fn resize(&mut self, at: u32, slots: Option<u32>, effects: &mut Effects<C, W>) {
+        let policy = self.policy;
+        self.change(at, |backend| {
+            backend.limit = slots.unwrap_or(0);
+            backend.removed = slots.is_none();
+            backend.health.set_policy(policy);
+        });
         let backend = &mut self.backends[at as usize];
-        backend.limit = slots.unwrap_or(0);
-        backend.removed = slots.is_none();
-        backend.health.set_policy(self.policy);
         while backend.shelf.len() > backend.idle() {
             effects.closed.extend(self.slots.strip(backend));
         }
@@ -177,6 +219,7 @@ impl<C, W> Dispatcher<C, W> {
             index_of(self.backends.len() - 1)
         };
         self.tournament.grow(self.backends.len());
+        self.reserve.grow(self.backends.len());
         self.by_key.insert(spec.key, at);
         self.refresh(at);
     }

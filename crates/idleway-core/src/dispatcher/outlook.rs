@@ -58,7 +58,7 @@ impl<C, W> Dispatcher<C, W> {
         }
         if self.totals.on_trial > 0 {
             early = now;
-        } else if let Some(&(pause_end, _)) = self.pauses.first() {
+        } else if let Some(&(pause_end, _)) = self.alarms.first() {
             early = early.min(pause_end.max(now));
         }
         early + duration(work) > ask.deadline
@@ -102,8 +102,9 @@ impl<C, W> Dispatcher<C, W> {
     /// Refuses one to which nothing is promised: it is told when the line that stands now is worked off.
     pub(super) fn refusal(&mut self, reason: Reason) -> Refusal {
         let wait = if reason == Reason::NoBackendUp {
-            let pause_end = self.pauses.first().map(|&(time, _)| time.since(self.now));
-            pause_end.unwrap_or(self.policy.pause_max)
+            // At the end of a pause it is known whether one is there again.
+            let pause_end = self.alarms.first().map(|&(time, _)| time.since(self.now));
+            pause_end.unwrap_or(self.policy.pause)
         } else {
             let waiting = f64::from(self.queue.waiting());
             let outlook = self.outlook(self.now);
@@ -111,6 +112,11 @@ impl<C, W> Dispatcher<C, W> {
             duration(seconds.unwrap_or_default())
         };
         Refusal { reason, retry_after: self.jitter.spread(wait) }
+    }
+
+    /// Refuses one whose wait is over. Where nobody waits it was the wait for a probe, which is not told.
+    pub(super) fn refuse_after_wait(&mut self) -> Refusal {
+        self.refusal(if self.queue.is_open() { Reason::WaitOver } else { Reason::Busy })
     }
 
     /// Refuses one because of what its key holds already, whatever else is idle.
@@ -137,8 +143,15 @@ impl<C, W> Dispatcher<C, W> {
                 State::Resting(Until::Proof) => unproven += stride,
             }
         }
-        let slots = usize::try_from(self.totals.up_slots).unwrap_or(usize::MAX).saturating_sub(unproven);
-        let idle = slots.saturating_sub(rests.len() * stride) / stride;
+        let count = |slots| usize::try_from(slots).unwrap_or(usize::MAX);
+        let slots = count(self.totals.up_slots).saturating_sub(unproven);
+        let mut idle = slots.saturating_sub(rests.len() * stride) / stride;
+        if let Some(&(end, _)) = self.withheld.first() {
+            // As if all that rest were asked again when the first of them is.
+            let withheld = (count(self.totals.withheld) / stride).min(idle).min(SAMPLE);
+            rests.extend(std::iter::repeat_n(Rest::Free(end.since(now).as_secs_f64()), withheld));
+            idle -= withheld;
+        }
         rests.extend(std::iter::repeat_n(Rest::Free(0.0), idle.min(SAMPLE)));
         let each = slots as f64 / rests.len() as f64;
         Outlook::new(&self.service, rests, each)

@@ -3,14 +3,15 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
+mod condition;
 mod naive;
 mod site;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use idleway_core::{
-    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, Health, HealthPolicy,
-    Kept, Key, Lane, Mode, Outcome, PoolSpec, Reason, SlotId, Ticket, Time, Until,
+    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Kept,
+    Key, Lane, Mode, Outcome, PoolSpec, Reason, RetryPolicy, SlotId, Ticket, Time, Until,
 };
 use naive::{Choice, Connection, Expected, Naive, Name, Standing};
 use proptest::prelude::*;
@@ -29,11 +30,14 @@ enum Call {
     Leave(usize),
     Linger(usize),
     Doubt(usize),
+    Report(usize, Outcome),
     Release { which: usize, outcome: Outcome, keeps: bool },
     Rest { which: usize, time: Option<u64> },
     Pass { units: u64, ticks: bool },
     Reconfigure(PoolSpec),
-    Observe(BackendKey, Health),
+    Observe(BackendKey, Outcome),
+    Withhold { which: usize, units: u64, keeps: bool },
+    Prove(BackendKey),
     SetMode(BackendKey, Mode),
     Probe(BackendKey),
     Close,
@@ -45,21 +49,40 @@ fn key() -> impl Strategy<Value = BackendKey> {
 
 fn pool() -> impl Strategy<Value = PoolSpec> {
     let backends = prop::collection::btree_map(key(), 0_u32..4, 0..=4);
-    let health = (1_u32..3, 1_u64..4).prop_map(|(fall, pause)| HealthPolicy {
-        fall,
-        pause: Duration::from_nanos(pause * UNIT),
-        pause_max: Duration::from_nanos(6 * UNIT),
-    });
+    let often = (1_u32..3, 1_u32..3, 1_u32..3);
+    let health = (often, 1_u64..4, any::<bool>(), prop::sample::select(vec![0, 50, 100]), 0_u64..9);
+    let health =
+        health.prop_map(|((failures, rise, fall), pause, is_probed, panic, slow_start)| HealthPolicy {
+            failures,
+            pause: Duration::from_nanos(pause * UNIT),
+            pause_max: Duration::from_nanos(6 * UNIT),
+            jitter: 0,
+            rise,
+            fall,
+            is_probed,
+            // Its own tests compare backends.
+            outlier: None,
+            panic,
+            slow_start: Duration::from_nanos(slow_start.saturating_sub(3) * 6 * UNIT),
+        });
+    let retries = prop_oneof![
+        4 => Just(RetryPolicy::default()),
+        1 => (0_u32..100, 0_u32..2).prop_map(|(budget, floor)| RetryPolicy { budget, floor }),
+    ];
     let keys = (any::<bool>(), prop::option::of(0_u32..4));
-    let times = (0_u64..6, prop_oneof![2 => Just(0_u64), 1 => 1_u64..4]);
-    (backends, 0_usize..9, times, health, keys).prop_map(|(backends, queue_length, times, health, keys)| {
-        let ((keep_idle, settle), (fair, slots_per_key)) = (times, keys);
+    let settle = || prop_oneof![2 => Just(0_u64), 1 => 1_u64..4];
+    let times = (0_u64..6, settle(), settle());
+    let all = (backends, 0_usize..9, times, health, retries, keys);
+    all.prop_map(|(backends, queue_length, times, health, retries, keys)| {
+        let ((keep_idle, settle, settle_broken), (fair, slots_per_key)) = (times, keys);
         PoolSpec {
             backends: backends.into_iter().map(|(key, slots)| BackendSpec { key, slots }).collect(),
             queue_length,
             keep_idle: Duration::from_nanos(keep_idle * UNIT),
             health,
+            retries,
             settle: Duration::from_nanos(settle * UNIT),
+            settle_broken: Duration::from_nanos(settle_broken * UNIT),
             fair,
             slots_per_key,
         }
@@ -67,14 +90,21 @@ fn pool() -> impl Strategy<Value = PoolSpec> {
 }
 
 fn call() -> impl Strategy<Value = Call> {
-    let outcome =
-        prop_oneof![5 => Just(Outcome::Success), 2 => Just(Outcome::Failure), 2 => Just(Outcome::Ignored)];
+    let outcome = || {
+        prop_oneof![
+            5 => Just(Outcome::Success),
+            1 => Just(Outcome::Poor),
+            1 => Just(Outcome::Silent),
+            2 => Just(Outcome::Failure),
+            1 => Just(Outcome::Unreachable),
+            2 => Just(Outcome::Ignored),
+        ]
+    };
     let avoid = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(key(), 1..3)];
     // Core 64 is of the class of core 0.
     let near = prop::sample::select(vec![0_u16, 1, 2, 64]);
     let wait = prop_oneof![Just(None), (0_u64..12).prop_map(Some)];
     let mode = prop::sample::select(vec![Mode::Ready, Mode::Ready, Mode::Drain, Mode::Maintenance]);
-    let health = prop::sample::select(vec![Health::Up, Health::Up, Health::Down]);
     let which = any::<usize>();
     let name = (0_u64..4, 0_u32..4, prop::sample::select(Lane::ALL.to_vec()));
     let ask = (near, avoid, name).prop_map(|(near, avoid, (key, weight, lane))| {
@@ -89,12 +119,16 @@ fn call() -> impl Strategy<Value = Call> {
         30 => which.prop_map(Call::Leave),
         20 => which.prop_map(Call::Linger),
         15 => which.prop_map(Call::Doubt),
-        140 => (which, outcome, any::<bool>())
+        25 => (which, outcome()).prop_map(|(which, outcome)| Call::Report(which, outcome)),
+        140 => (which, outcome(), any::<bool>())
             .prop_map(|(which, outcome, keeps)| Call::Release { which, outcome, keeps }),
         30 => (which, prop::option::of(0_u64..5)).prop_map(|(which, time)| Call::Rest { which, time }),
         70 => (units, any::<bool>()).prop_map(|(units, ticks)| Call::Pass { units, ticks }),
         20 => pool().prop_map(Call::Reconfigure),
-        20 => (key(), health).prop_map(|(key, health)| Call::Observe(key, health)),
+        20 => (key(), outcome()).prop_map(|(key, outcome)| Call::Observe(key, outcome)),
+        15 => (which, 0_u64..5, any::<bool>())
+            .prop_map(|(which, units, keeps)| Call::Withhold { which, units, keeps }),
+        20 => key().prop_map(Call::Prove),
         20 => (key(), mode).prop_map(|(key, mode)| Call::SetMode(key, mode)),
         30 => key().prop_map(Call::Probe),
         1 => Just(Call::Close),
@@ -195,6 +229,13 @@ impl Test {
                     self.compare(effects);
                 }
             }
+            Call::Report(which, outcome) => {
+                if let Some(name) = pick(&self.real.at_work, which) {
+                    let effects = self.real.dispatcher.report(now, self.real.at_work[&name], outcome);
+                    self.naive.report(name, outcome, &mut |name| self.real.collect(now, name));
+                    self.compare(effects);
+                }
+            }
             Call::Release { which, outcome, keeps } => {
                 if let Some(name) = pick(&self.real.at_work, which) {
                     self.release(name, outcome, keeps);
@@ -211,6 +252,11 @@ impl Test {
                     self.compare(effects);
                 }
             }
+            Call::Withhold { which, units, keeps } => {
+                if let Some(name) = pick(&self.real.at_work, which) {
+                    self.withhold(name, now + Duration::from_nanos(units * UNIT), keeps);
+                }
+            }
             Call::Pass { units, ticks } => {
                 self.units += units;
                 if ticks {
@@ -221,6 +267,7 @@ impl Test {
         }
         self.naive.assert_counts(self.real.dispatcher.counts());
         assert_eq!(self.real.dispatcher.next_deadline(), self.naive.next_deadline());
+        assert_eq!(self.real.dispatcher.awaiting_probe(BackendKey(0)), self.naive.awaiting_probe());
     }
 
     fn order(&mut self, call: Call) {
@@ -233,9 +280,9 @@ impl Test {
                 self.compare_lists(&wakes, closed);
                 return;
             }
-            Call::Observe(key, health) => {
-                let effects = self.real.dispatcher.observe(now, key, health);
-                self.naive.observe(key, health, &mut |name| self.real.collect(now, name));
+            Call::Observe(key, outcome) => {
+                let effects = self.real.dispatcher.observe(now, key, outcome);
+                self.naive.observe(key, outcome, &mut |name| self.real.collect(now, name));
                 effects
             }
             Call::SetMode(key, mode) => {
@@ -246,10 +293,17 @@ impl Test {
             Call::Probe(key) => {
                 let name = self.name();
                 let grant = self.real.dispatcher.take_for_probe(now, key);
+                let kept = grant.as_ref().and_then(|grant| grant.kept.as_ref()).map(|kept| kept.connection);
+                assert_eq!(self.naive.probe(key, name, kept), grant.is_some());
+                grant.map(|grant| self.real.hold(name, grant));
+                Effects::none()
+            }
+            Call::Prove(key) => {
+                let name = self.name();
+                let grant = self.real.dispatcher.take_for_proof(now, key);
                 let probed =
                     grant.as_ref().and_then(|grant| self.real.resting.get(&grant.slot.index).copied());
-                let kept = grant.as_ref().and_then(|grant| grant.kept.as_ref()).map(|kept| kept.connection);
-                assert_eq!(self.naive.probe(key, name, probed, kept), grant.is_some());
+                assert_eq!(self.naive.prove(key, name, probed), grant.is_some());
                 grant.map(|grant| self.real.hold(name, grant));
                 Effects::none()
             }
@@ -308,18 +362,28 @@ impl Test {
 
     fn release(&mut self, name: Name, outcome: Outcome, keeps: bool) {
         let now = self.naive.now;
-        self.connections += 1;
-        let connection = self.connections;
-        let kept = || {
-            let core = core_of(connection);
-            keeps.then_some(Kept { connection, core })
-        };
+        let kept = self.kept(keeps);
         let slot = self.real.at_work.remove(&name).unwrap();
         // A proof that fails puts this name to rest.
         self.real.resting.insert(slot.index, name);
         let effects = self.real.dispatcher.release(now, slot, outcome, kept());
         self.naive.release(name, outcome, kept().as_ref(), &mut |name| self.real.collect(now, name));
         self.compare(effects);
+    }
+
+    fn withhold(&mut self, name: Name, until: Time, keeps: bool) {
+        let now = self.naive.now;
+        let kept = self.kept(keeps);
+        let slot = self.real.at_work.remove(&name).unwrap();
+        let effects = self.real.dispatcher.withhold(now, slot, until, kept());
+        self.naive.withhold(name, until, kept().as_ref(), &mut |name| self.real.collect(now, name));
+        self.compare(effects);
+    }
+
+    fn kept(&mut self, keeps: bool) -> impl Fn() -> Option<Kept<Connection>> + use<> {
+        self.connections += 1;
+        let connection = self.connections;
+        move || keeps.then_some(Kept { connection, core: core_of(connection) })
     }
 
     fn tick(&mut self) {

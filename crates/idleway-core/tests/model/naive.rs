@@ -3,15 +3,17 @@
 //! Where the promise leaves a choice (which of several equals), the model is told what the dispatcher chose, checks
 //! that it was among the allowed, and goes on from there.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use idleway_core::{
-    Ask, BackendKey, Counts, Health, Kept, Key, Lane, Mode, Outcome, PoolSpec, Reason, Time, Until,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
+
+use idleway_core::{Ask, BackendKey, Counts, Kept, Key, Lane, Mode, Outcome, PoolSpec, Reason, Time, Until};
 
 use crate::{
     accounts::{Accounts, Charge},
-    site::{Purpose, Site, State, Taken, Work},
+    condition::Condition,
+    site::{Purpose, Site, Taken, Work},
 };
 
 /// A request or a probe, from its first word to its last.
@@ -40,6 +42,8 @@ pub(crate) struct Naive {
     /// Someone found the line full and was told a time.
     has_promised: bool,
     pub(crate) closed: Vec<Connection>,
+    /// When who came, and whether it was a retry.
+    came: Vec<(Time, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,14 +76,16 @@ pub(crate) type Choose<'a> = &'a mut dyn FnMut(Name) -> Choice;
 #[derive(Clone, Copy, PartialEq, PartialOrd, Eq, Ord)]
 enum Due {
     Rest(BackendKey, Name),
-    Pause(BackendKey),
+    Alarm(BackendKey),
+    Withheld(BackendKey),
     Kept(BackendKey),
     Wait(Name),
 }
 
 impl Naive {
     pub(crate) fn new(now: Time, spec: PoolSpec) -> Self {
-        let sites = spec.backends.iter().map(|spec| (spec.key, Site::new(spec.slots as usize))).collect();
+        let site = |slots| Site { health: Condition::new(spec.health), ..Site::new(slots) };
+        let sites = spec.backends.iter().map(|spec| (spec.key, site(spec.slots as usize))).collect();
         Self {
             now,
             sites,
@@ -94,6 +100,7 @@ impl Naive {
             displaced: None,
             has_promised: false,
             closed: Vec::new(),
+            came: Vec::new(),
         }
     }
 
@@ -105,8 +112,14 @@ impl Naive {
     /// `found_full`: the real one said so of the line.
     pub(crate) fn arrive(&mut self, name: Name, ask: &Ask, found_full: bool, choose: Choose<'_>) -> Expected {
         let is_retry = !ask.avoid.is_empty();
+        if !is_retry {
+            self.came.push((self.now, false));
+        }
         if self.is_closing && !is_retry {
             return Expected::Refused(Reason::Draining);
+        }
+        if is_retry && !self.may_retry() {
+            return Expected::Refused(Reason::RetriesSpent);
         }
         let may_take = self.accounts.may_take(ask.key);
         if may_take && self.can_use_any(ask) {
@@ -115,9 +128,18 @@ impl Naive {
             return Expected::Granted;
         }
         let would_wait = self.spec.queue_length > 0 && ask.until > self.now;
-        let is_hopeful = self.sites.values().any(|site| site.is_up() || (site.on_trial() && would_wait));
+        let is_hopeful = self.sites.values().any(|site| site.is_up() || (site.on_trial() && would_wait))
+            || self.is_panicking();
         if !is_hopeful {
             return Expected::Refused(Reason::NoBackendUp);
+        }
+        if !would_wait && may_take && !is_retry && self.probing() > self.waiters().count() {
+            self.open(ask);
+            let until = self.now + Duration::from_millis(100);
+            let mut ask = ask.clone();
+            ask.until = until;
+            self.main.push(Waiter { name, ask, since: self.now, has_waker: false });
+            return Expected::Queued;
         }
         if !would_wait {
             return Expected::Refused(if may_take { Reason::Busy } else { Reason::KeyBusy });
@@ -157,15 +179,25 @@ impl Naive {
             return Standing::Waiting;
         }
         self.forget_waiter(name);
-        Standing::Over(Reason::WaitOver)
+        Standing::Over(self.wait_over())
+    }
+
+    fn wait_over(&self) -> Reason {
+        if self.spec.queue_length > 0 { Reason::WaitOver } else { Reason::Busy }
+    }
+
+    /// The slots that probes have.
+    fn probing(&self) -> usize {
+        let up = self.sites.values().filter(|site| site.is_up());
+        let works = up.flat_map(|site| &site.work);
+        works.filter(|work| (work.purpose, work.state) == (Purpose::Probe, Taken::Busy)).count()
     }
 
     /// Answers whether a waker comes back.
     pub(crate) fn leave(&mut self, name: Name, choose: Choose<'_>) -> bool {
         if let Some((key, kept)) = self.given.remove(&name) {
-            let site = self.sites.get_mut(&key).unwrap();
-            let purpose = site.work.iter().find(|work| work.name == name).unwrap().purpose;
-            site.judge(self.now, self.spec.health, Outcome::Ignored, purpose);
+            let purpose = self.work(key, name).purpose;
+            self.judge(key, Outcome::Ignored, purpose);
             let kept = kept.map(|connection| (connection, u16::try_from(connection % 3).unwrap()));
             self.free(key, name, kept, choose);
             return false;
@@ -186,6 +218,18 @@ impl Naive {
         self.put_to_rest(name, Taken::Doubted, choose);
     }
 
+    pub(crate) fn report(&mut self, name: Name, outcome: Outcome, choose: Choose<'_>) {
+        let key = self.key_of(name);
+        let purpose = self.work(key, name).purpose;
+        let turned = purpose != Purpose::Proof && self.judge(key, outcome, purpose);
+        if purpose == Purpose::Trial {
+            self.work(key, name).purpose = Purpose::Work;
+        }
+        if turned || purpose == Purpose::Trial {
+            self.serve_line(choose);
+        }
+    }
+
     pub(crate) fn release(
         &mut self,
         name: Name,
@@ -195,28 +239,91 @@ impl Naive {
     ) {
         let key = self.key_of(name);
         let Work { purpose, state, .. } = *self.work(key, name);
-        let has_worked = outcome == Outcome::Success || matches!(state, Taken::Lingering | Taken::Doubted);
+        let has_answered = matches!(outcome, Outcome::Success | Outcome::Poor);
+        let has_worked = has_answered || matches!(state, Taken::Lingering | Taken::Doubted);
         let is_request = matches!(purpose, Purpose::Work | Purpose::Trial);
         if has_worked && is_request {
             self.note_work(key, name);
         }
-        let settles = has_worked && is_request && !self.spec.settle.is_zero();
+        let rest = match outcome {
+            Outcome::Failure => self.spec.settle_broken,
+            _ if has_worked => self.spec.settle,
+            _ => Duration::ZERO,
+        };
+        let settles = is_request && !rest.is_zero();
+        let turned = purpose != Purpose::Proof && self.judge(key, outcome, purpose);
         let site = self.sites.get_mut(&key).unwrap();
-        let turned = site.judge(self.now, self.spec.health, outcome, purpose);
+        let opens = !turned && outcome == Outcome::Success && is_request && site.health.is_slow();
+        if opens {
+            site.health.open_one(self.now, site.slots);
+        }
         if purpose == Purpose::Proof && outcome != Outcome::Success {
             self.work(key, name).state = Taken::Resting(Until::Proof);
             self.closed.extend(kept.map(|kept| kept.connection));
         } else if settles {
-            let end = self.now + self.spec.settle;
+            let end = self.now + rest;
             let work = self.work(key, name);
             work.state = Taken::Resting(Until::Time(end));
             work.kept = kept.map(|kept| (kept.connection, kept.core.0));
         } else {
             self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)), choose);
         }
-        if turned || (settles && purpose == Purpose::Trial) {
+        if turned || opens || (settles && purpose == Purpose::Trial) {
             self.serve_line(choose);
         }
+    }
+
+    pub(crate) fn withhold(
+        &mut self,
+        name: Name,
+        until: Time,
+        kept: Option<&Kept<Connection>>,
+        choose: Choose<'_>,
+    ) {
+        let key = self.key_of(name);
+        let purpose = self.work(key, name).purpose;
+        let site = self.sites.get_mut(&key).unwrap();
+        site.withheld = site.withheld.max(Some(until));
+        let turned = self.judge(key, Outcome::Success, purpose);
+        self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)), choose);
+        if turned {
+            self.serve_line(choose);
+        }
+    }
+
+    fn judge(&mut self, key: BackendKey, outcome: Outcome, purpose: Purpose) -> bool {
+        let dark = !self.sites.iter().any(|(other, site)| *other != key && site.is_up());
+        let site = self.sites.get_mut(&key).unwrap();
+        site.health.judge(self.now, dark, site.slots, outcome, purpose.role())
+    }
+
+    /// Spans of 2^33 ns: the one that runs and the one before count.
+    fn may_retry(&mut self) -> bool {
+        let span = |time: Time| time.as_nanos() >> 33;
+        let lately = self.came.iter().filter(|(time, _)| span(*time) + 1 >= span(self.now));
+        let retries = lately.clone().filter(|(_, is_retry)| *is_retry).count();
+        let share = (lately.count() - retries) * self.spec.retries.budget as usize / 100;
+        let may = retries < share + 8 * self.spec.retries.floor as usize;
+        if may {
+            self.came.push((self.now, true));
+        }
+        may
+    }
+
+    fn is_panicking(&self) -> bool {
+        let count = |is: fn(&Site) -> bool| self.sites.values().filter(|site| is(site)).count();
+        let (up, all) = (count(Site::is_up), count(Site::is_counted));
+        count(Site::is_doubtful) > 0 && up * 100 < self.spec.health.panic as usize * all
+    }
+
+    /// The backends whose idle slots may be used now, those that serve before those in doubt.
+    fn usable(&self) -> [Vec<BackendKey>; 2] {
+        let idle = |is: fn(&Site) -> bool| {
+            let idle = self.sites.iter().filter(|(_, site)| is(site) && site.has_room());
+            idle.map(|(key, _)| *key).collect()
+        };
+        let doubtful = if self.is_panicking() { idle(Site::admits_in_panic) } else { Vec::new() };
+        [idle(Site::admits), doubtful]
     }
 
     pub(crate) fn rest(&mut self, name: Name, until: Until, choose: Choose<'_>) {
@@ -232,16 +339,18 @@ impl Naive {
                     let kept = self.work(key, name).kept.take();
                     self.free(key, name, kept, choose);
                 }
-                Due::Pause(key) => {
+                Due::Alarm(key) => {
                     let site = self.sites.get_mut(&key).unwrap();
-                    if let State::Paused(pause, _) = site.health {
-                        site.health = State::Trial(pause, false);
-                    }
+                    site.health.ring(self.now, site.slots);
+                    self.serve_line(choose);
+                }
+                Due::Withheld(key) => {
+                    self.sites.get_mut(&key).unwrap().withheld = None;
                     self.serve_line(choose);
                 }
                 Due::Kept(key) => self.closed.push(self.sites.get_mut(&key).unwrap().parked.remove(0).1),
                 Due::Wait(name) => {
-                    let wake = self.refuse(name, Reason::WaitOver);
+                    let wake = self.refuse(name, self.wait_over());
                     self.woken.extend(wake);
                 }
             }
@@ -261,6 +370,8 @@ impl Naive {
         for (key, site) in &mut self.sites {
             site.removed = !ordered.contains_key(key);
             site.slots = ordered.get(key).copied().unwrap_or(0);
+            site.health.set_policy(self.spec.health);
+            site.health.end_slow_start(site.slots);
             let surplus = site.parked.len().saturating_sub(site.idle());
             let parked = site.parked.len();
             site.parked.retain(|kept| !closed.contains(&kept.1));
@@ -269,16 +380,16 @@ impl Naive {
         self.closed.extend(closed);
         self.sites.retain(|_, site| !site.removed || !site.work.is_empty());
         for (key, slots) in ordered {
-            self.sites.entry(key).or_insert_with(|| Site::new(slots));
+            let health = Condition::new(self.spec.health);
+            self.sites.entry(key).or_insert_with(|| Site { health, ..Site::new(slots) });
         }
         self.serve_line(choose);
     }
 
-    pub(crate) fn observe(&mut self, key: BackendKey, health: Health, choose: Choose<'_>) {
-        if let Some(site) = self.sites.get_mut(&key) {
-            site.health = if health == Health::Up { State::Up(0) } else { State::Told };
+    pub(crate) fn observe(&mut self, key: BackendKey, outcome: Outcome, choose: Choose<'_>) {
+        if self.sites.contains_key(&key) && self.judge(key, outcome, Purpose::Probe) {
+            self.serve_line(choose);
         }
-        self.serve_line(choose);
     }
 
     pub(crate) fn set_mode(&mut self, key: BackendKey, mode: Mode, choose: Choose<'_>) {
@@ -292,34 +403,36 @@ impl Naive {
         self.is_closing = true;
     }
 
-    /// Whether a probe gets a slot; `probed` is what rested in the slot that the dispatcher chose.
-    pub(crate) fn probe(
-        &mut self,
-        key: BackendKey,
-        name: Name,
-        probed: Option<Name>,
-        kept: Option<Connection>,
-    ) -> bool {
+    /// Whether a probe gets a slot.
+    pub(crate) fn probe(&mut self, key: BackendKey, name: Name, kept: Option<Connection>) -> bool {
         let Some(site) = self.sites.get_mut(&key) else {
             return false;
         };
-        if site.mode == Mode::Maintenance {
-            return false;
-        }
-        let unproven = site.work.iter_mut().filter(|work| work.state == Taken::Resting(Until::Proof));
-        let mut unproven: Vec<_> = unproven.collect();
-        if !unproven.is_empty() {
-            let work =
-                unproven.iter_mut().find(|work| Some(work.name) == probed).expect("a slot without proof");
-            (work.name, work.state, work.purpose) = (name, Taken::Doubted, Purpose::Proof);
-            assert_eq!(kept, None);
-            return true;
-        }
-        let has_idle = site.idle() > 0;
-        if has_idle {
+        let may = site.mode != Mode::Maintenance && site.idle() > 0 && site.withheld.is_none();
+        if may {
             site.take(name, 0, kept, true);
         }
-        has_idle
+        may
+    }
+
+    /// Whether a slot is there to be proved; `probed` is what rested in the slot that the dispatcher chose.
+    pub(crate) fn prove(&mut self, key: BackendKey, name: Name, probed: Option<Name>) -> bool {
+        let Some(site) = self.sites.get_mut(&key).filter(|site| site.mode != Mode::Maintenance) else {
+            return false;
+        };
+        let unproven = site.work.iter_mut().filter(|work| work.state == Taken::Resting(Until::Proof));
+        let mut unproven: Vec<_> = unproven.collect();
+        if unproven.is_empty() {
+            return false;
+        }
+        let work = unproven.iter_mut().find(|work| Some(work.name) == probed).expect("a slot without proof");
+        (work.name, work.state, work.purpose) = (name, Taken::Doubted, Purpose::Proof);
+        true
+    }
+
+    /// The first backend that waits for a probe out of turn.
+    pub(crate) fn awaiting_probe(&self) -> Option<BackendKey> {
+        self.sites.iter().find(|(_, site)| site.health.awaits_probe()).map(|(key, _)| *key)
     }
 
     /// What `Dispatcher::counts` has to answer.
@@ -327,11 +440,12 @@ impl Naive {
         let sum = |of: &dyn Fn(&Site) -> usize| self.sites.values().map(of).sum::<usize>() as u64;
         let in_state =
             |is: fn(&Taken) -> bool| sum(&|site| site.work.iter().filter(|work| is(&work.state)).count());
-        assert_eq!(counts.idle, sum(&Site::idle));
+        let rests = |site: &Site| if site.withheld.is_some() { site.idle() } else { 0 };
+        assert_eq!(counts.idle, sum(&|site| site.idle() - rests(site)));
         assert_eq!(counts.busy, in_state(|state| *state == Taken::Busy));
         assert_eq!(counts.lingering, in_state(|state| *state == Taken::Lingering));
         let is_resting = |state: &Taken| matches!(state, Taken::Resting(_) | Taken::Doubted);
-        assert_eq!(counts.resting, in_state(is_resting));
+        assert_eq!(counts.resting, in_state(is_resting) + sum(&rests));
         assert_eq!(counts.slots, sum(&|site| site.slots.max(site.work.len())));
         assert_eq!(counts.kept, sum(&|site| site.parked.len()));
         assert_eq!(counts.backends, self.sites.len() as u64);
@@ -428,7 +542,7 @@ impl Naive {
         work.state = state;
         if work.purpose == Purpose::Trial {
             work.purpose = Purpose::Work;
-            self.sites.get_mut(&key).unwrap().trial_over();
+            self.sites.get_mut(&key).unwrap().health.trial_over();
             self.serve_line(choose);
         }
     }
@@ -436,7 +550,7 @@ impl Naive {
     /// Whether an idle slot is there that the ask may use.
     fn can_use_any(&self, ask: &Ask) -> bool {
         let may_use = |key: &BackendKey| !ask.avoid.contains(key) || !self.binds(&ask.avoid);
-        self.sites.iter().any(|(key, site)| site.admits() && site.idle() > 0 && may_use(key))
+        self.usable().iter().flatten().any(may_use)
     }
 
     /// Grants an idle slot if the ask may use one; the choice must be among the best.
@@ -444,11 +558,13 @@ impl Naive {
         if !self.accounts.may_take(ask.key) || !self.can_use_any(ask) {
             return false;
         }
-        let mut best: Vec<_> =
-            self.sites.iter().filter(|(_, site)| site.admits() && site.idle() > 0).collect();
-        if self.binds(&ask.avoid) || best.iter().any(|(key, _)| !ask.avoid.contains(key)) {
-            best.retain(|(key, _)| !ask.avoid.contains(key));
-        }
+        let [serving, doubtful] = self.usable();
+        let outside = |keys: &[BackendKey]| -> Vec<_> {
+            keys.iter().copied().filter(|key| !ask.avoid.contains(key)).collect()
+        };
+        let in_order = [outside(&serving), outside(&doubtful), serving, doubtful];
+        let best = in_order.into_iter().find(|keys| !keys.is_empty()).unwrap();
+        let mut best: Vec<_> = best.iter().map(|key| (key, &self.sites[key])).collect();
         let all = best.clone();
         best.retain(|(_, site)| !all.iter().any(|(_, other)| other.has_lower_share(site)));
         for wanted in [&(|site: &Site| site.keeps(ask.near.0)) as &dyn Fn(&Site) -> bool, &|site| {
@@ -476,12 +592,14 @@ impl Naive {
         self.work(key, name).charge = None;
         let site = &self.sites[&key];
         let is_surplus = site.work.len() > site.slots;
+        let is_open = site.work.len() <= site.health.open(site.slots);
+        let admits = site.admits() || (self.is_panicking() && site.admits_in_panic());
         let may_use = |waiter: &&Waiter| {
             self.accounts.may_take(waiter.ask.key)
                 && (!waiter.ask.avoid.contains(&key) || !self.binds(&waiter.ask.avoid))
         };
         let first = self.front.iter().find(may_use).map(|waiter| waiter.name).or(self.next_in_main());
-        let next = first.filter(|_| !is_surplus && !has_hope && site.admits());
+        let next = first.filter(|_| is_open && !has_hope && admits);
         if let Some(next) = next {
             let waiter = self.forget_waiter(next);
             self.woken.extend(waiter.has_waker.then_some(next));
@@ -557,9 +675,8 @@ impl Naive {
                 _ => None,
             }));
             due.extend(site.parked.first().map(|(since, ..)| (*since + self.spec.keep_idle, Due::Kept(key))));
-            if let State::Paused(_, end) = site.health {
-                due.push((end, Due::Pause(key)));
-            }
+            due.extend(site.health.alarm().map(|time| (time, Due::Alarm(key))));
+            due.extend(site.withheld.map(|time| (time, Due::Withheld(key))));
         }
         let waiters = self.front.iter().chain(&self.main);
         due.extend(waiters.map(|waiter| (waiter.ask.until, Due::Wait(waiter.name))));

@@ -1,9 +1,10 @@
 //! One backend of the model.
 
-use idleway_core::{HealthPolicy, Mode, Outcome, Time, Until};
+use idleway_core::{Mode, Time, Until};
 
 use crate::{
     accounts::Charge,
+    condition::{Condition, Role},
     naive::{Connection, Name},
 };
 
@@ -13,7 +14,8 @@ pub(crate) struct Site {
     pub(crate) slots: usize,
     pub(crate) removed: bool,
     pub(crate) mode: Mode,
-    pub(crate) health: State,
+    pub(crate) health: Condition,
+    pub(crate) withheld: Option<Time>,
     pub(crate) work: Vec<Work>,
     /// The one parked last is last.
     pub(crate) parked: Vec<(Time, Connection, u16)>,
@@ -47,34 +49,59 @@ pub(crate) enum Purpose {
     Proof,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum State {
-    Up(u32),
-    Paused(u64, Time),
-    Trial(u64, bool),
-    Told,
+impl Purpose {
+    pub(crate) fn role(self) -> Role {
+        match self {
+            Self::Work => Role::Request,
+            Self::Trial => Role::Trial,
+            Self::Probe | Self::Proof => Role::Probe,
+        }
+    }
 }
 
 impl Site {
     pub(crate) fn new(slots: usize) -> Self {
         let (work, parked) = (Vec::new(), Vec::new());
-        Self { slots, removed: false, mode: Mode::Ready, health: State::Up(0), work, parked }
+        let health = Condition::default();
+        Self { slots, removed: false, mode: Mode::Ready, health, withheld: None, work, parked }
     }
 
     pub(crate) fn idle(&self) -> usize {
         self.slots.saturating_sub(self.work.len())
     }
 
+    /// Whether a further slot may be used now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.work.len() < self.health.open(self.slots)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.mode == Mode::Ready && self.slots > 0
+    }
+
     pub(crate) fn is_up(&self) -> bool {
-        self.mode == Mode::Ready && matches!(self.health, State::Up(_)) && self.slots > 0
+        self.is_ready() && self.health.is_up()
     }
 
     pub(crate) fn on_trial(&self) -> bool {
-        self.mode == Mode::Ready && matches!(self.health, State::Trial(..)) && self.slots > 0
+        self.is_ready() && self.health.on_trial()
+    }
+
+    /// Counts where it is asked whether too few are up.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.is_ready()
+    }
+
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.is_ready() && self.health.is_doubtful()
     }
 
     pub(crate) fn admits(&self) -> bool {
-        self.mode == Mode::Ready && matches!(self.health, State::Up(_) | State::Trial(_, false))
+        self.is_ready() && self.withheld.is_none() && self.health.admits()
+    }
+
+    pub(crate) fn admits_in_panic(&self) -> bool {
+        self.is_doubtful() && self.withheld.is_none() && !self.health.admits()
     }
 
     pub(crate) fn keeps(&self, near: u16) -> bool {
@@ -101,50 +128,17 @@ impl Site {
         assert!(self.idle() > 0, "the limit holds");
         assert!(self.best(near).contains(&kept), "{kept:?} is not among the best of {self:?}");
         self.parked.retain(|parked| Some(parked.1) != kept);
-        let purpose = if is_probe { Purpose::Probe } else { self.purpose() };
+        let purpose = if is_probe {
+            self.health.probe_out();
+            Purpose::Probe
+        } else {
+            assert!(self.has_room(), "not open yet");
+            self.purpose()
+        };
         self.work.push(Work { name, state: Taken::Busy, purpose, charge: None, kept: None });
     }
 
     pub(crate) fn purpose(&mut self) -> Purpose {
-        match &mut self.health {
-            State::Trial(_, out) => {
-                *out = true;
-                Purpose::Trial
-            }
-            _ => Purpose::Work,
-        }
-    }
-
-    pub(crate) fn trial_over(&mut self) {
-        if let State::Trial(_, out) = &mut self.health {
-            *out = false;
-        }
-    }
-
-    pub(crate) fn judge(
-        &mut self,
-        now: Time,
-        policy: HealthPolicy,
-        outcome: Outcome,
-        purpose: Purpose,
-    ) -> bool {
-        if purpose == Purpose::Trial {
-            self.trial_over();
-        }
-        let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap();
-        let paused = |pause: u64| State::Paused(pause, Time::from_nanos(now.as_nanos() + pause));
-        let was_up = matches!(self.health, State::Up(_));
-        self.health = match (self.health, outcome) {
-            (State::Told, _) | (_, Outcome::Ignored) => self.health,
-            (_, Outcome::Success) => State::Up(0),
-            (State::Up(failures), Outcome::Failure) if failures + 1 < policy.fall => State::Up(failures + 1),
-            (State::Up(_), Outcome::Failure) => paused(nanos(policy.pause)),
-            (State::Trial(pause, _), Outcome::Failure) if purpose == Purpose::Trial => {
-                self.health = paused((2 * pause).min(nanos(policy.pause_max)));
-                return true;
-            }
-            (health, Outcome::Failure) => health,
-        };
-        was_up != matches!(self.health, State::Up(_))
+        if self.health.admit() { Purpose::Trial } else { Purpose::Work }
     }
 }

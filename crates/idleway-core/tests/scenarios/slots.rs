@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idleway_core::{Ask, BackendKey, Collected, Health, Mode, Outcome, PoolSpec, Reason, Refusal, Until};
+use idleway_core::{Ask, BackendKey, Collected, Mode, Outcome, PoolSpec, Reason, Refusal, Until};
 
 use crate::stage::*;
 
@@ -125,17 +125,17 @@ fn a_slot_rests_until_its_time_or_until_its_proof() {
     assert_eq!(stage.next_deadline(), Some(at(30)));
     assert_eq!(woken(stage.tick(at(30))), ["ann"]);
     for outcome in [Outcome::Ignored, Outcome::Failure] {
-        let probe = stage.take_for_probe(at(31), A).expect("a slot without proof");
+        let probe = stage.take_for_proof(at(31), A).expect("a slot without proof");
         assert_eq!(
             (probe.slot.index, stage.counts().resting),
             (doubted.slot.index, 1),
             "it rests while it is asked"
         );
-        assert!(stage.take_for_probe(at(31), A).is_none(), "all are taken");
+        assert!(stage.take_for_proof(at(31), A).is_none(), "all are taken");
         assert!(stage.release(at(31), probe.slot, outcome, None).is_none());
         assert_eq!(stage.counts().resting, 1, "no proof: it rests again");
     }
-    let probe = stage.take_for_probe(at(32), A).expect("a slot without proof");
+    let probe = stage.take_for_proof(at(32), A).expect("a slot without proof");
     assert_eq!(woken(stage.release(at(32), probe.slot, Outcome::Success, None)), ["bob"]);
 }
 
@@ -147,7 +147,7 @@ fn a_probe_takes_an_idle_slot_and_its_connection() {
     assert!(stage.release(NOW, grant.slot, Outcome::Success, kept(3, THERE)).is_none());
     let probe = stage.take_for_probe(NOW, A).expect("idle");
     assert_eq!(probe.kept.map(|kept| kept.connection), Some(3));
-    assert_eq!(refused(&mut stage, ask()).reason, Reason::Busy, "the limit counts probes");
+    assert_eq!((stage.counts().busy, stage.counts().idle), (1, 0), "the limit counts probes");
     assert!(stage.release(NOW, probe.slot, Outcome::Ignored, None).is_none());
     stage.set_mode(NOW, A, Mode::Maintenance).wakes.into_iter().for_each(drop);
     assert!(stage.take_for_probe(NOW, A).is_none());
@@ -231,15 +231,15 @@ fn a_successful_trial_opens_all_slots() {
 #[test]
 fn what_is_observed_and_ordered_decides_who_serves() {
     let mut stage = stage(5, &[(A, 1), (B, 1)]);
-    assert!(stage.observe(NOW, A, Health::Down).is_none());
+    assert!(stage.observe(NOW, A, Outcome::Failure).is_none());
     assert!(stage.set_mode(NOW, B, Mode::Drain).is_none());
     assert_eq!((stage.counts().up, stage.next_deadline()), (0, None));
     assert_eq!(refused(&mut stage, ask()).reason, Reason::NoBackendUp);
-    assert!(stage.observe(NOW, A, Health::Up).is_none());
+    assert!(stage.observe(NOW, A, Outcome::Success).is_none());
     assert_eq!(granted(&mut stage, ask()).backend, A);
     queued(&mut stage, ask(), "ann");
     assert_eq!(woken(stage.set_mode(NOW, B, Mode::Ready)), ["ann"]);
-    assert!(stage.observe(NOW, BackendKey(99), Health::Down).is_none(), "unknown");
+    assert!(stage.observe(NOW, BackendKey(99), Outcome::Failure).is_none(), "unknown");
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn a_slot_in_doubt_is_its_holders_to_free() {
     assert!(stage.doubt(NOW, grant.slot).is_none());
     assert_eq!((stage.counts().resting, stage.counts().lingering), (1, 0));
     assert_eq!((stage.next_deadline(), stage.unproven(A)), (None, None), "its holder asks, and nobody else");
-    assert!(stage.take_for_probe(NOW, A).is_none());
+    assert!(stage.take_for_proof(NOW, A).is_none() && stage.take_for_probe(NOW, A).is_none());
     assert_eq!(woken(stage.release(at(5), grant.slot, Outcome::Ignored, kept(7, HERE))), ["ann"]);
 }
 
@@ -428,7 +428,7 @@ fn a_slot_in_doubt_that_its_holder_lets_go_is_for_any_probe() {
     assert_eq!(stage.unproven(BackendKey(A.0 + 1)), Some(B), "the next one");
     assert_eq!(stage.unproven(BackendKey(B.0 + 1)), None);
     assert_eq!(stage.backends(B, 1)[0].unproven, 1);
-    let probe = stage.take_for_probe(NOW, A).expect("a slot without proof");
+    let probe = stage.take_for_proof(NOW, A).expect("a slot without proof");
     assert_eq!(stage.unproven(BackendKey(0)), Some(B), "the probe is on its way");
     assert!(stage.release(NOW, probe.slot, Outcome::Failure, None).is_none());
     assert_eq!(stage.unproven(BackendKey(0)), Some(A), "it proved nothing");

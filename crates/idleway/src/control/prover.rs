@@ -27,7 +27,7 @@ pub(crate) async fn prove(pool: Arc<LivePool>, core: Core) {
         ticks.tick().await;
         let mut next = pool.slots.unproven(BackendKey(0));
         while let Some(key) = next {
-            next = match (pool.slots.take_for_probe(key), pool.backend(key)) {
+            next = match (pool.slots.take_for_proof(key), pool.backend(key)) {
                 (Some(permit), Some(backend)) => {
                     tokio::spawn(prove_one(Arc::clone(&pool), Arc::clone(backend), permit, core));
                     pool.slots.unproven(key)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use idleway_core::{BackendKey, Health, Outcome, Permit};
+use idleway_core::{BackendKey, Outcome, Permit};
 use idleway_h1::{ResponseHead, Version};
 
 use super::asking::Asking;
@@ -153,7 +153,7 @@ impl<'a> Attempt<'a> {
             Ok(_) if self.backend.note_reachable(true) => {
                 tracing::info!(pool = %self.pool.plan.name, backend = %self.backend.name, "reachable again");
                 // It was taken out because connecting failed. Its other Slots need not wait for this one's end.
-                self.pool.slots.observe(key, Health::Up);
+                self.pool.slots.observe(key, Outcome::Success);
             }
             Err(ConnectError::Exhausted(_)) => {}
             Err(error) if !self.is_late() && self.backend.note_reachable(false) => {

@@ -234,7 +234,7 @@ fn an_endless_answer_is_ended_by_a_fin_whenever_its_client_left() {
         visit.wire.until_end()?;
         visit.close()
     });
-    let gateway = gateway(&[&backend], "timeout = \"50ms\"\ncancel_wait = \"10ms\"");
+    let gateway = gateway(&[&backend], "timeout = \"50ms\"\ncancel_wait = \"200ms\"");
     let mut early = Client::asking(&gateway, get("/early"));
     early.head();
     early.reset();

@@ -1,0 +1,111 @@
+//! How many of how many, lately: two counters without a list and without a float.
+
+use crate::time::Time;
+
+/// Counts over about the last half minute, or what else the span says: the span that runs and the whole one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recent<const SPAN: u32> {
+    /// The number of the span that runs; a span is 2^SPAN nanoseconds long.
+    span: u64,
+    running: Tally,
+    before: Tally,
+}
+
+/// So many of so many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) some: u64,
+    pub(crate) all: u64,
+}
+
+impl<const SPAN: u32> Recent<SPAN> {
+    /// The length of a span in whole seconds, rounded down.
+    pub(crate) const SECONDS: u64 = (1 << SPAN) / 1_000_000_000;
+
+    /// Counts more.
+    pub(crate) fn add(&mut self, now: Time, more: Tally) {
+        self.advance(now);
+        self.running.some += more.some;
+        self.running.all += more.all;
+    }
+
+    /// What was counted in the span that runs and in the one before it.
+    pub(crate) fn tally(&mut self, now: Time) -> Tally {
+        self.advance(now);
+        let Self { running, before, .. } = self;
+        Tally { some: running.some + before.some, all: running.all + before.all }
+    }
+
+    /// Takes out what another one has counted, which is a part of what this one has.
+    pub(crate) fn take_out(&mut self, now: Time, mut part: Self) {
+        self.advance(now);
+        part.advance(now);
+        for (of, part) in [(&mut self.running, part.running), (&mut self.before, part.before)] {
+            of.some = of.some.saturating_sub(part.some);
+            of.all = of.all.saturating_sub(part.all);
+        }
+    }
+
+    fn advance(&mut self, now: Time) {
+        let span = now.as_nanos() >> SPAN;
+        if span == self.span {
+            return;
+        }
+        let running = std::mem::take(&mut self.running);
+        self.before = if span == self.span + 1 { running } else { Tally::default() };
+        self.span = span;
+    }
+}
+
+impl Tally {
+    /// One of all.
+    pub(crate) fn one(is_some: bool) -> Self {
+        Self { some: is_some.into(), all: 1 }
+    }
+
+    /// How many of a hundred; 0 of none.
+    pub(crate) fn percent(self) -> u64 {
+        self.some.saturating_mul(100).checked_div(self.all).unwrap_or(0)
+    }
+
+    /// What is left without a part of it.
+    pub(crate) fn without(self, part: Self) -> Self {
+        Self { some: self.some.saturating_sub(part.some), all: self.all.saturating_sub(part.all) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_span_and_the_one_before_count() {
+        let mut recent = Recent::<10>::default();
+        recent.add(Time::from_nanos(1000), Tally::one(true));
+        recent.add(Time::from_nanos(1100), Tally::one(false));
+        assert_eq!(recent.tally(Time::from_nanos(2000)), Tally { some: 1, all: 2 });
+        assert_eq!(recent.tally(Time::from_nanos(2100)), Tally { some: 0, all: 1 }, "the first span is over");
+        assert_eq!(recent.tally(Time::from_nanos(9000)), Tally::default());
+        recent.add(Time::from_nanos(9000), Tally::one(true));
+        recent.add(Time::from_nanos(500_000), Tally::one(true));
+        assert_eq!(recent.tally(Time::from_nanos(500_000)).all, 1, "long ago is forgotten");
+    }
+
+    #[test]
+    fn a_part_is_taken_out_of_its_own_span() {
+        let (mut whole, mut part) = (Recent::<10>::default(), Recent::<10>::default());
+        for nanos in [100, 1100] {
+            whole.add(Time::from_nanos(nanos), Tally { some: 1, all: 5 });
+            part.add(Time::from_nanos(nanos), Tally { some: 1, all: 2 });
+        }
+        whole.take_out(Time::from_nanos(1100), part);
+        assert_eq!(whole.tally(Time::from_nanos(1100)), Tally { some: 0, all: 6 });
+        assert_eq!(whole.tally(Time::from_nanos(2100)), Tally { some: 0, all: 3 });
+    }
+
+    #[test]
+    fn a_share_of_none_is_none() {
+        assert_eq!(Tally::default().percent(), 0);
+        assert_eq!(Tally { some: 2, all: 3 }.percent(), 66);
+    }
+}
