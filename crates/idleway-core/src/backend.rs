@@ -71,8 +71,8 @@ pub(crate) struct Backend {
     /// The requests that failed, among those that were at work lately.
     pub(crate) lately: Recent<COMPARED>,
     pub(crate) busy: u32,
-    /// Those of its busy slots on which a probe is at work.
-    pub(crate) probing: u32,
+    /// Those of its taken slots that will be free in a moment.
+    pub(crate) brief: u32,
     pub(crate) lingering: u32,
     pub(crate) resting: u32,
     /// Its idle slots that keep a connection.
@@ -95,7 +95,7 @@ impl Backend {
             withheld: None,
             lately: Recent::default(),
             busy: 0,
-            probing: 0,
+            brief: 0,
             lingering: 0,
             resting: 0,
             shelf: Shelf::default(),
@@ -191,7 +191,7 @@ impl Backend {
             ready: self.is_ready().into(),
             doubtful: self.is_doubtful().into(),
             withheld: if is_up { withheld.into() } else { 0 },
-            probing: if is_up { self.probing.into() } else { 0 },
+            brief: if is_up || self.is_doubtful() { self.brief.into() } else { 0 },
             waiting: 0,
         }
     }

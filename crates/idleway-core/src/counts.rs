@@ -32,8 +32,9 @@ pub struct Counts {
     pub doubtful: u64,
     /// Idle slots, counted as resting, of backends that are up and rest.
     pub withheld: u64,
-    /// Busy slots of backends that are up on which a probe is at work.
-    pub probing: u64,
+    /// Taken slots of backends that can be reached that will be free in a moment: a probe has them, or they rest since an exchange
+    /// broke.
+    pub brief: u64,
     /// Requests that stand in the line.
     pub waiting: u64,
 }
@@ -70,12 +71,12 @@ impl Counts {
             ready,
             doubtful,
             withheld,
-            probing,
+            brief,
             waiting,
         } = self;
         [
             idle, busy, lingering, resting, slots, kept, backends, up, up_slots, on_trial, ready, doubtful,
-            withheld, probing, waiting,
+            withheld, brief, waiting,
         ]
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Slot<C> {
     pub(crate) purpose: Purpose,
     /// Since when it has been taken, or parked.
     pub(crate) since: Time,
+    /// It will be free in a moment: a probe has it, or it rests since an exchange on it broke.
+    pub(crate) is_brief: bool,
     /// It was told that its work may hang.
     pub(crate) is_told: bool,
     /// What it costs the key in whose name it is taken; none of a probe.
@@ -122,7 +124,7 @@ impl<C> Slots<C> {
         self.entries[index as usize].backend = at;
         self.set_state(backend, index, State::Busy);
         if purpose == Purpose::Probe {
-            backend.probing += 1;
+            self.be_brief(backend, index);
         }
         (self.begin_life(index, purpose, now), kept)
     }
@@ -162,6 +164,13 @@ impl<C> Slots<C> {
         }
     }
 
+    /// As it is taken now, it will be free in a moment.
+    pub(crate) fn be_brief(&mut self, backend: &mut Backend, index: u32) {
+        if !std::mem::replace(&mut self.slot_mut(index).is_brief, true) {
+            backend.brief += 1;
+        }
+    }
+
     /// Lets a slot whose work has ended rest for a time, with its connection.
     pub(crate) fn settle(&mut self, backend: &mut Backend, index: u32, end: Time, kept: Option<Kept<C>>) {
         self.set_state(backend, index, State::Resting(Until::Time(end)));
@@ -191,8 +200,8 @@ impl<C> Slots<C> {
     pub(crate) fn set_state(&mut self, backend: &mut Backend, index: u32, state: State) {
         let slot = &mut self.entries[index as usize];
         let before = std::mem::replace(&mut slot.state, state);
-        if before == State::Busy && slot.purpose == Purpose::Probe {
-            backend.probing -= 1;
+        if std::mem::take(&mut slot.is_brief) {
+            backend.brief -= 1;
         }
         match before {
             State::Vacant | State::Parked => {}
@@ -268,6 +277,7 @@ impl<C> Slots<C> {
                 state: State::Vacant,
                 purpose: Purpose::Work,
                 since: Time::ZERO,
+                is_brief: false,
                 is_told: false,
                 charge: None,
                 kept: None,

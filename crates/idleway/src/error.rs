@@ -57,6 +57,15 @@ pub enum Reject {
         /// What was wrong with it.
         why: String,
     },
+    /// The backends that were tried said that they are busy, by a status that the operator named (`busy_status`).
+    BackendBusy {
+        /// The last of them.
+        backend: String,
+        /// The status of its answer.
+        status: u16,
+        /// How long it rests.
+        retry_after: Duration,
+    },
     /// The request has been here before: our own name stands in `Via` (RFC 9110 section 7.6.3).
     Loop,
     /// No route takes this host, path and method.
@@ -90,7 +99,7 @@ impl Reject {
     pub fn status(&self) -> u16 {
         match self {
             Self::NoSlot { reason: Reason::KeyBusy, .. } => 429,
-            Self::NoSlot { .. } | Self::Exhausted { .. } => 503,
+            Self::NoSlot { .. } | Self::Exhausted { .. } | Self::BackendBusy { .. } => 503,
             Self::BackendSilent { .. } | Self::DeadlineOver { .. } => 504,
             Self::BackendUnreachable { .. } | Self::BackendClosed { .. } | Self::BackendNonsense { .. } => {
                 502
@@ -125,6 +134,7 @@ impl Reject {
             Self::BackendUnreachable { .. } => "backend-unreachable",
             Self::BackendClosed { .. } => "backend-closed",
             Self::BackendNonsense { .. } => "backend-nonsense",
+            Self::BackendBusy { .. } => "backend-busy",
             Self::Loop => "loop",
             Self::NoRoute => "no-route",
             Self::Refused(_) => "bad-request",
@@ -152,6 +162,7 @@ impl Reject {
             Self::BackendUnreachable { .. } => "The server is unreachable.",
             Self::BackendClosed { .. } => "The server closed the connection before it answered.",
             Self::BackendNonsense { .. } => "The server's answer was not valid HTTP.",
+            Self::BackendBusy { .. } => "All servers are busy. Try again later.",
             Self::Loop => "The request has come back to this gateway.",
             Self::NoRoute => "No route for this request.",
             Self::Refused(_) => "The request is not acceptable.",
@@ -166,7 +177,7 @@ impl Reject {
     /// When asking again makes sense.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoSlot { retry_after, .. } => Some(*retry_after),
+            Self::NoSlot { retry_after, .. } | Self::BackendBusy { retry_after, .. } => Some(*retry_after),
             Self::Exhausted { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -177,7 +188,7 @@ impl Reject {
         match self {
             Self::NoSlot { reason: Reason::NoBackendUp | Reason::Draining, .. } => "destination_unavailable",
             Self::NoSlot { reason: Reason::KeyBusy, .. } => "http_request_denied",
-            Self::NoSlot { .. } => "connection_limit_reached",
+            Self::NoSlot { .. } | Self::BackendBusy { .. } => "connection_limit_reached",
             Self::Exhausted { .. } => "proxy_internal_error",
             Self::BackendSilent { .. } | Self::DeadlineOver { .. } => "http_response_timeout",
             Self::BackendUnreachable { .. } => "destination_unavailable",
@@ -210,6 +221,9 @@ impl fmt::Display for Reject {
             Self::BackendUnreachable { backend, why }
             | Self::BackendClosed { backend, why }
             | Self::BackendNonsense { backend, why } => write!(f, "{backend}: {why}"),
+            Self::BackendBusy { backend, status, .. } => {
+                write!(f, "{backend} said by {status} that it is busy (`busy_status`)")
+            }
             Self::Loop => f.write_str("`Via` names this gateway already: some route leads back to it"),
             Self::NoRoute => f.write_str("no route takes this host, path and method"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
@@ -257,6 +271,7 @@ mod tests {
             Reject::BackendUnreachable { backend: text(), why: text() },
             Reject::BackendClosed { backend: text(), why: text() },
             Reject::BackendNonsense { backend: text(), why: text() },
+            Reject::BackendBusy { backend: text(), status: 503, retry_after: time },
             Reject::Loop,
             Reject::NoRoute,
             Reject::Unreadable { field: text(), value: text(), write: "" },

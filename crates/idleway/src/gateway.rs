@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::config::Plan;
-use crate::control::{drive, prove};
+use crate::control::{drive, probe_all, prove, resolve};
 use crate::live::Live;
 use crate::net::{Cores, accept};
 use crate::proxy;
@@ -33,6 +33,9 @@ const PARTING: Duration = Duration::from_millis(500);
 /// How often a shutdown looks whether abandoned work has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long the first clients wait for the first look-up of names.
+const LOOK_UP: Duration = Duration::from_secs(2);
+
 /// What a shutdown came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
@@ -50,6 +53,18 @@ pub struct Totals {
     pub linger_expired: u64,
     /// Answers that came whole after their clients had been told 504: `timeout` is too short.
     pub late_answers: u64,
+    /// Requests that were tried again, whatever the reason.
+    pub retries: u64,
+    /// Probes that found a backend serving.
+    pub probes_succeeded: u64,
+    /// Probes that did not.
+    pub probes_failed: u64,
+    /// How often a backend was taken out.
+    pub downs: u64,
+    /// Pieces of work that took far longer than usual in their pool: they may hang.
+    pub overdue: u64,
+    /// Answers by which a backend said that it is busy (`busy_status`).
+    pub backend_busy: u64,
 }
 
 /// How the Slots of a gateway stand, all pools together.
@@ -65,6 +80,15 @@ pub struct SlotCounts {
     pub resting: u64,
     /// Requests in line.
     pub waiting: u64,
+}
+
+/// How the backends of a gateway stand, all pools together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BackendCounts {
+    /// Those that are up and ready.
+    pub up: u64,
+    /// All of them, those included that are no longer named and still finish their work.
+    pub all: u64,
 }
 
 impl SlotCounts {
@@ -98,16 +122,21 @@ impl Gateway {
         let cores = Cores::start(plan.threads)?;
         let live = Live::new(plan);
         let first = cores.first().runtime();
+        let core = cores.first().index();
         for pool in live.snapshot().pools() {
             first.spawn(drive(Arc::clone(pool)));
-            first.spawn(prove(Arc::clone(pool), cores.first().index()));
+            first.spawn(prove(Arc::clone(pool), core));
+            first.spawn(probe_all(Arc::clone(pool), core));
         }
+        let (resolved, are_resolved) = oneshot::channel();
+        first.spawn(resolve(Arc::clone(&live), resolved));
         let (stop_accepting, stopped) = oneshot::channel();
         let accepting = first.spawn(acceptor(
             listener,
             cores.all().to_vec(),
             Arc::clone(&places),
             Arc::clone(&live),
+            are_resolved,
             stopped,
         ));
         Ok(Self { address, live, cores, places, most, drain_timeout, stop_accepting, accepting })
@@ -123,12 +152,29 @@ impl Gateway {
         SlotCounts::of(&self.live)
     }
 
+    /// How its backends stand at this moment.
+    pub fn backends(&self) -> BackendCounts {
+        let mut sum = BackendCounts::default();
+        for pool in self.live.snapshot().pools() {
+            let counts = pool.slots.counts();
+            sum.up += counts.up;
+            sum.all += counts.backends;
+        }
+        sum
+    }
+
     /// What it has counted so far.
     pub fn totals(&self) -> Totals {
         let mut sum = Totals::default();
         for pool in self.live.snapshot().pools() {
             sum.linger_expired += pool.metrics.linger_expired.count();
             sum.late_answers += pool.metrics.late_answers.count();
+            sum.retries += pool.metrics.retries.sum();
+            sum.probes_succeeded += pool.metrics.probes.succeeded.count();
+            sum.probes_failed += pool.metrics.probes.failed.count();
+            sum.downs += pool.metrics.downs.sum();
+            sum.overdue += pool.metrics.overdue.count();
+            sum.backend_busy += pool.metrics.backend_busy.count();
         }
         sum
     }
@@ -177,7 +223,8 @@ async fn acceptor(
     cores: Vec<Arc<crate::net::CoreHandle>>,
     places: Arc<Semaphore>,
     live: Arc<Live>,
-    stopped: oneshot::Receiver<()>,
+    are_resolved: oneshot::Receiver<()>,
+    mut stopped: oneshot::Receiver<()>,
 ) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
@@ -186,6 +233,12 @@ async fn acceptor(
             return;
         }
     };
+    // Who comes before the names were looked up once waits for that with the system, instead of being told that there
+    // are no backends. An error says that there is nothing to wait for.
+    tokio::select! {
+        _ = &mut stopped => return,
+        _ = tokio::time::timeout(LOOK_UP, are_resolved) => {}
+    }
     let serve = move |stream, peer, admission| proxy::serve(Arc::clone(&live), stream, peer, admission);
     tokio::select! {
         _ = stopped => {}

@@ -26,4 +26,4 @@ mod proxy;
 pub mod route;
 
 pub use error::Reject;
-pub use gateway::{Drained, Gateway, SlotCounts, Totals};
+pub use gateway::{BackendCounts, Drained, Gateway, SlotCounts, Totals};

@@ -1,18 +1,21 @@
 //! What is in force now: the current Snapshot, and what outlives it.
 
-use std::collections::HashMap;
+mod backend;
+mod pool;
+
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
-use idleway_core::{BackendKey, BackendSpec, Pool, PoolSpec, Time};
+use idleway_core::{BackendKey, Time};
 
-use crate::config::{FairBy, LimitsPlan, Origin, Plan, PoolPlan};
+pub(crate) use self::backend::Backend;
+pub(crate) use self::pool::{LivePool, Member};
+use crate::config::{LimitsPlan, Plan};
 use crate::message::RandomHex;
-use crate::metrics::PoolMetrics;
-use crate::net::{BackendConnection, Budget, ClientLimits};
+use crate::net::{Budget, ClientLimits};
 use crate::route::Route;
 
 /// The state that every request reads: one Snapshot, taken whole and once, and what is common to all of them.
@@ -21,15 +24,28 @@ pub(crate) struct Live {
     current: ArcSwap<Snapshot>,
     budget: Arc<Budget>,
     via: String,
+    keys: Keys,
+}
+
+/// The source of keys for backends: none is given twice.
+#[derive(Debug, Default)]
+pub(crate) struct Keys(AtomicU64);
+
+impl Keys {
+    pub(crate) fn next(&self) -> BackendKey {
+        BackendKey(self.0.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Live {
     pub(crate) fn new(plan: Plan) -> Arc<Self> {
         let buffered = usize::try_from(plan.limits.buffered).unwrap_or(usize::MAX);
+        let keys = Keys::default();
         Arc::new(Self {
-            current: ArcSwap::from_pointee(Snapshot::new(plan)),
+            current: ArcSwap::from_pointee(Snapshot::new(plan, &keys)),
             budget: Budget::new(buffered),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
+            keys,
         })
     }
 
@@ -56,6 +72,10 @@ impl Live {
     pub(crate) fn via(&self) -> &str {
         &self.via
     }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
 }
 
 /// A Plan at work.
@@ -67,10 +87,9 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    fn new(plan: Plan) -> Self {
-        let mut keys = 0..;
-        let pools = plan.pools.iter().map(|pool| Arc::new(LivePool::new(pool.clone(), &mut keys))).collect();
-        Self { client: client_limits(&plan), pools, plan }
+    fn new(plan: Plan, keys: &Keys) -> Self {
+        let pools = plan.pools.iter().map(|pool| Arc::new(LivePool::new(pool.clone(), || keys.next())));
+        Self { client: client_limits(&plan), pools: pools.collect(), plan }
     }
 
     /// The route that takes this request, and its pool.
@@ -104,102 +123,6 @@ fn client_limits(plan: &Plan) -> ClientLimits {
         read: plan.client.read,
         write: plan.client.write,
         fin: plan.client.fin,
-    }
-}
-
-/// So many late answers are no accident; and after how many more it is said again.
-const SOME_LATE: u64 = 3;
-const MANY_LATE: u64 = 1000;
-
-/// A pool at work: its plan, its Slots and its backends.
-#[derive(Debug)]
-pub(crate) struct LivePool {
-    pub(crate) plan: PoolPlan,
-    pub(crate) slots: Arc<Pool<Box<BackendConnection>>>,
-    backends: HashMap<BackendKey, Arc<Backend>>,
-    pub(crate) metrics: PoolMetrics,
-    told_of_queue: AtomicBool,
-}
-
-impl LivePool {
-    fn new(plan: PoolPlan, keys: &mut impl Iterator<Item = u64>) -> Self {
-        let mut specs = Vec::with_capacity(plan.backends.len());
-        let mut backends = HashMap::with_capacity(plan.backends.len());
-        for (backend, key) in plan.backends.iter().zip(keys) {
-            let key = BackendKey(key);
-            specs.push(BackendSpec { key, slots: backend.slots });
-            backends.insert(key, Arc::new(Backend::new(backend.origin.clone())));
-        }
-        let spec = PoolSpec {
-            backends: specs,
-            queue_length: plan.queue.length,
-            keep_idle: plan.keep_idle,
-            settle: plan.settle,
-            fair: plan.fair_by != FairBy::None,
-            slots_per_key: plan.slots_per_key,
-            ..PoolSpec::default()
-        };
-        let slots = Pool::new(spec, now);
-        let metrics = PoolMetrics::default();
-        Self { plan, slots, backends, metrics, told_of_queue: AtomicBool::new(false) }
-    }
-
-    pub(crate) fn backend(&self, key: BackendKey) -> Option<&Arc<Backend>> {
-        self.backends.get(&key)
-    }
-
-    /// Counts an answer that came `late` after its client was told 504; where that goes on, says what to do.
-    pub(crate) fn tell_of_late_answer(&self, late: Duration) {
-        let count = self.metrics.late_answers.increment();
-        if count == SOME_LATE || count.is_multiple_of(MANY_LATE) {
-            tracing::warn!(
-                pool = %self.plan.name, timeout = ?self.plan.timeout, ?late, count,
-                "answers keep arriving after their clients were told 504: raise `timeout`"
-            );
-        }
-    }
-
-    /// Says once that requests could wait instead of being refused.
-    pub(crate) fn tell_of_queue(&self) {
-        if self.plan.queue.length == 0 && !self.told_of_queue.swap(true, Ordering::Relaxed) {
-            tracing::info!(
-                pool = %self.plan.name,
-                "a request was refused because all slots are busy; set `queue` to let requests wait"
-            );
-        }
-    }
-}
-
-/// A backend as requests see it.
-#[derive(Debug)]
-pub(crate) struct Backend {
-    pub(crate) origin: Origin,
-    pub(crate) name: String,
-    http10: AtomicBool,
-    unreachable: AtomicBool,
-}
-
-impl Backend {
-    fn new(origin: Origin) -> Self {
-        let name = format!("{}:{}", origin.host, origin.port);
-        Self { name, origin, http10: AtomicBool::new(false), unreachable: AtomicBool::new(false) }
-    }
-
-    /// Notes whether a connect succeeded; tells whether that is news.
-    pub(crate) fn note_reachable(&self, reachable: bool) -> bool {
-        self.unreachable.load(Ordering::Relaxed) == reachable
-            && self.unreachable.swap(!reachable, Ordering::Relaxed) == reachable
-    }
-
-    /// Whether its last answer was HTTP/1.0: then it is given no chunks (RFC 9112 section 6.1).
-    pub(crate) fn speaks_http10(&self) -> bool {
-        self.http10.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn note_version(&self, http10: bool) {
-        if self.speaks_http10() != http10 {
-            self.http10.store(http10, Ordering::Relaxed);
-        }
     }
 }
 

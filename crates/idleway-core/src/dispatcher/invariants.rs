@@ -10,7 +10,7 @@ use crate::{
     grant::Until,
     pick::INELIGIBLE,
     queue::{FRONT_LENGTH, Waiter},
-    slots::{Purpose, Slot, State},
+    slots::{Slot, State},
     time::Time,
 };
 
@@ -84,10 +84,8 @@ impl<C, W> Dispatcher<C, W> {
             let parked = of(|state| matches!(state, State::Parked));
             assert_eq!(of(|state| matches!(state, State::Busy)), backend.busy, "{backend:?}");
             assert_eq!(of(|state| matches!(state, State::Lingering)), backend.lingering, "{backend:?}");
-            let is_probe = |slot: &&Slot<C>| slot.backend == at && slot.purpose == Purpose::Probe;
-            let probing =
-                self.slots.entries().filter(is_probe).filter(|slot| slot.state == State::Busy).count();
-            assert_eq!(probing, backend.probing as usize, "{backend:?}");
+            let is_brief = |slot: &&Slot<C>| slot.backend == at && slot.is_brief;
+            assert_eq!(self.slots.entries().filter(is_brief).count(), backend.brief as usize, "{backend:?}");
             let resting = of(|state| matches!(state, State::Resting(_) | State::Doubted));
             assert_eq!(resting, backend.resting, "{backend:?}");
             assert_eq!(

@@ -42,8 +42,8 @@ use crate::{
     time::Time,
 };
 
-/// One that would not wait waits so long all the same while a probe has the slot it might have had.
-const FOR_A_PROBE: Duration = Duration::from_millis(100);
+/// One that would not wait waits so long all the same for a slot that is free in a moment.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// So many things that are due are done in one `tick`, for it runs under a lock. What is left is due at once.
 const TICK_BUDGET: usize = 64;
@@ -144,8 +144,8 @@ impl<C, W> Dispatcher<C, W> {
     /// Who was refused for [`Reason::QueueFull`] and asks again in the same name at the told time finds a place that
     /// was kept from others. An idle slot is kept from nobody.
     ///
-    /// A probe costs nobody a refusal: one that would not wait is queued for 100 ms at most where a probe has the slot
-    /// that it might have had.
+    /// Neither a probe nor the rest after an exchange that broke costs anybody a refusal: one that would not wait is queued
+    /// for 100 ms at most where the slot that it might have had is free in a moment.
     ///
     /// The second part of the answer wakes one that had to make room in a full line, for [`Reason::Displaced`]: to
     /// be woken outside any lock. There is one only beside [`Arrival::Queued`].
@@ -176,8 +176,8 @@ impl<C, W> Dispatcher<C, W> {
             let would_wait = self.queue.is_open() && ask.until > now;
             if !self.has_hope(would_wait) {
                 Arrival::Refused(self.refusal(Reason::NoBackendUp))
-            } else if !would_wait && !is_at_bound && self.waits_for_probe(&ask) {
-                let until = now + FOR_A_PROBE;
+            } else if !would_wait && !is_at_bound && self.is_soon_free() {
+                let until = now + A_MOMENT;
                 Arrival::Queued(self.queue.join(Ask { until, ..ask }, now))
             } else if !would_wait {
                 Arrival::Refused(match is_at_bound {
@@ -432,6 +432,9 @@ impl<C, W> Dispatcher<C, W> {
         } else if settles {
             let backend = &mut self.backends[slot.backend as usize];
             self.slots.settle(backend, index, now + rest, kept);
+            if outcome == Outcome::Failure {
+                self.slots.be_brief(backend, index);
+            }
             self.refresh(slot.backend);
         } else {
             self.free(now, index, kept, effects);
@@ -490,9 +493,9 @@ impl<C, W> Dispatcher<C, W> {
         (Arrival::Queued(self.queue.join(ask, now)), displaced)
     }
 
-    /// Whether a slot will soon be free for one that would not wait: a probe has it, and nobody else waits for it.
-    fn waits_for_probe(&self, ask: &Ask) -> bool {
-        ask.avoid.is_empty() && self.totals.probing > u64::from(self.queue.waiting())
+    /// Whether a slot is free in a moment, and nobody else waits for it.
+    fn is_soon_free(&self) -> bool {
+        self.totals.brief > u64::from(self.queue.waiting())
     }
 
     fn next_due(&self) -> Option<(Time, Due)> {

@@ -114,7 +114,7 @@ impl<C, W> Dispatcher<C, W> {
         Refusal { reason, retry_after: self.jitter.spread(wait) }
     }
 
-    /// Refuses one whose wait is over. Where nobody waits it was the wait for a probe, which is not told.
+    /// Refuses one whose wait is over. Where nobody waits it was the wait for a moment, which is not told.
     pub(super) fn refuse_after_wait(&mut self) -> Refusal {
         self.refusal(if self.queue.is_open() { Reason::WaitOver } else { Reason::Busy })
     }

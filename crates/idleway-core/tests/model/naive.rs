@@ -133,12 +133,14 @@ impl Naive {
         if !is_hopeful {
             return Expected::Refused(Reason::NoBackendUp);
         }
-        if !would_wait && may_take && !is_retry && self.probing() > self.waiters().count() {
+        if !would_wait && may_take && self.soon_free() > self.waiters().count() {
             self.open(ask);
             let until = self.now + Duration::from_millis(100);
             let mut ask = ask.clone();
             ask.until = until;
-            self.main.push(Waiter { name, ask, since: self.now, has_waker: false });
+            let waiter = Waiter { name, ask, since: self.now, has_waker: false };
+            let line = if is_retry { &mut self.front } else { &mut self.main };
+            line.push(waiter);
             return Expected::Queued;
         }
         if !would_wait {
@@ -186,11 +188,13 @@ impl Naive {
         if self.spec.queue_length > 0 { Reason::WaitOver } else { Reason::Busy }
     }
 
-    /// The slots that probes have.
-    fn probing(&self) -> usize {
-        let up = self.sites.values().filter(|site| site.is_up());
-        let works = up.flat_map(|site| &site.work);
-        works.filter(|work| (work.purpose, work.state) == (Purpose::Probe, Taken::Busy)).count()
+    /// The slots that are free in a moment.
+    fn soon_free(&self) -> usize {
+        let there = self.sites.values().filter(|site| site.is_up() || site.is_doubtful());
+        let works = there.flat_map(|site| &site.work);
+        works
+            .filter(|work| work.is_broken || (work.purpose, work.state) == (Purpose::Probe, Taken::Busy))
+            .count()
     }
 
     /// Answers whether a waker comes back.
@@ -264,6 +268,7 @@ impl Naive {
             let end = self.now + rest;
             let work = self.work(key, name);
             work.state = Taken::Resting(Until::Time(end));
+            work.is_broken = outcome == Outcome::Failure;
             work.kept = kept.map(|kept| (kept.connection, kept.core.0));
         } else {
             self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)), choose);
@@ -607,7 +612,8 @@ impl Naive {
             let charge = Some(self.accounts.charge((waiter.ask.key, waiter.ask.lane), self.now));
             let site = self.sites.get_mut(&key).unwrap();
             let purpose = site.purpose();
-            *self.work(key, name) = Work { name: next, state: Taken::Busy, purpose, charge, kept: None };
+            *self.work(key, name) =
+                Work { name: next, state: Taken::Busy, purpose, charge, is_broken: false, kept: None };
             return;
         }
         let site = self.sites.get_mut(&key).unwrap();

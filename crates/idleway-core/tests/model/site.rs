@@ -29,6 +29,8 @@ pub(crate) struct Work {
     pub(crate) purpose: Purpose,
     /// None of a probe.
     pub(crate) charge: Option<Charge>,
+    /// It rests since an exchange broke.
+    pub(crate) is_broken: bool,
     /// What it keeps while it settles, and on which core.
     pub(crate) kept: Option<(Connection, u16)>,
 }
@@ -135,7 +137,14 @@ impl Site {
             assert!(self.has_room(), "not open yet");
             self.purpose()
         };
-        self.work.push(Work { name, state: Taken::Busy, purpose, charge: None, kept: None });
+        self.work.push(Work {
+            name,
+            state: Taken::Busy,
+            purpose,
+            charge: None,
+            is_broken: false,
+            kept: None,
+        });
     }
 
     pub(crate) fn purpose(&mut self) -> Purpose {

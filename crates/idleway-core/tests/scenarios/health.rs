@@ -268,3 +268,15 @@ fn a_slot_whose_exchange_broke_rests_for_a_moment() {
     assert_eq!(woken(stage.release(NOW, served.slot, Outcome::Success, None)), ["ann"]);
     assert_eq!(woken(stage.tick(at(50))), ["bob"]);
 }
+
+#[test]
+fn the_rest_after_a_broken_exchange_costs_nobody_a_refusal() {
+    let settle_broken = Duration::from_millis(50);
+    let health = HealthPolicy { failures: 3, ..HealthPolicy::default() };
+    let mut stage = Stage::new(NOW, PoolSpec { settle_broken, health, ..spec(0, &[(A, 1)]) });
+    let broken = granted(&mut stage, ask());
+    assert!(stage.release(NOW, broken.slot, Outcome::Failure, None).is_none());
+    queued(&mut stage, avoiding(&[A]), "the same again");
+    assert_eq!(refused(&mut stage, ask()).reason, Reason::Busy);
+    assert_eq!(woken(stage.tick(at(50))), ["the same again"]);
+}

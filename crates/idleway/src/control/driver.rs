@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use idleway_core::{Change, Health};
+use idleway_core::{BackendKey, Change, Health};
 
 use crate::live::{LivePool, now};
 
@@ -22,18 +22,26 @@ pub(crate) async fn drive(pool: Arc<LivePool>) {
             _ = pool.slots.deadline(next) => {}
         }
         next = pool.slots.tick();
-        for change in pool.slots.take_news() {
-            tell(&pool, &change);
+        pool.slots.take_news().iter().for_each(|change| tell(&pool, change));
+        if pool.slots.awaiting_probe(BackendKey(0)).is_some() {
+            pool.wants_probe.notify_one();
         }
     }
 }
 
-/// One line in the log for each change of a backend's health.
+/// One line in the log for each change of a backend's health, with its cause.
 fn tell(pool: &LivePool, change: &Change) {
     let Some(backend) = pool.backend(change.backend) else { return };
-    let (pool, backend, cause) = (&pool.plan.name, &backend.name, change.cause);
+    let (name, cause) = (&pool.plan.name, change.cause);
     match change.health {
-        Health::Up => tracing::info!(%pool, %backend, %cause, "backend up"),
-        Health::Down => tracing::warn!(%pool, %backend, %cause, "backend down"),
+        Health::Up => tracing::info!(pool = %name, backend = %backend.name, %cause, "backend up"),
+        Health::Down => {
+            pool.metrics.downs.count(cause);
+            tracing::warn!(
+                pool = %name, backend = %backend.name, %cause, fault = backend.fault(),
+                tried_again_in = change.until.map(|until| tracing::field::debug(until.since(change.at))),
+                "backend down"
+            );
+        }
     }
 }

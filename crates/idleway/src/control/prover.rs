@@ -11,7 +11,7 @@ use idleway_core::{BackendKey, Core, Outcome, Permit};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::live::{Backend, LivePool};
-use crate::net::{BackendConnection, ProbeError, probe};
+use crate::net::{BackendConnection, Question, ask};
 
 /// How often it is looked for Slots that wait for a proof.
 const EVERY: Duration = Duration::from_millis(250);
@@ -29,7 +29,7 @@ pub(crate) async fn prove(pool: Arc<LivePool>, core: Core) {
         while let Some(key) = next {
             next = match (pool.slots.take_for_proof(key), pool.backend(key)) {
                 (Some(permit), Some(backend)) => {
-                    tokio::spawn(prove_one(Arc::clone(&pool), Arc::clone(backend), permit, core));
+                    tokio::spawn(prove_one(Arc::clone(&pool), backend, permit, core));
                     pool.slots.unproven(key)
                 }
                 // Not to be probed now.
@@ -48,23 +48,28 @@ async fn prove_one(
 ) {
     let mut pause = PAUSE;
     loop {
-        match probe(&backend.origin, core, pool.plan.connect_timeout).await {
+        match ask_on_a_new_connection(&pool, &backend, core).await {
             Ok(status) => {
-                backend.note_reachable(true);
                 tracing::info!(
                     pool = %pool.plan.name, backend = %backend.name, status,
                     "answered a probe: its slot is idle again"
                 );
                 return permit.finish(Outcome::Success, None);
             }
-            Err(ProbeError::Connect(error)) if error.is_the_backends() && backend.note_reachable(false) => {
-                tracing::warn!(pool = %pool.plan.name, backend = %backend.name, %error, "unreachable");
-            }
             Err(error) => {
-                tracing::debug!(pool = %pool.plan.name, backend = %backend.name, %error, "no answer to a probe");
+                tracing::debug!(pool = %pool.plan.name, backend = %backend.name, error, "no answer to a probe");
             }
         }
         sleep(pause).await;
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
+}
+
+async fn ask_on_a_new_connection(pool: &LivePool, backend: &Backend, core: Core) -> Result<u16, String> {
+    let connect = BackendConnection::connect(&backend.addresses, core, pool.plan.connect_timeout);
+    let mut connection = connect.await.map_err(|error| error.to_string())?;
+    connection.watch_for_vanished_host();
+    let question = Question { method: "GET", target: "/", host: &backend.name, keep_alive: false };
+    // Its end is waited for too, so that the probe is no work of its own any more; the answer counts either way.
+    ask(&mut connection, &question).await.map(|answer| answer.status).map_err(|error| error.to_string())
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use idleway_core::Core;
@@ -10,9 +11,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::addresses::Addresses;
 use super::unacknowledged::unacknowledged;
 use super::wire::Wire;
-use crate::config::{Host, Origin};
 
 /// How long a vanished host may leave a lingering Slot in doubt before TCP gives the connection up.
 const VANISHED: Duration = Duration::from_secs(60);
@@ -37,8 +38,8 @@ pub(crate) enum ConnectError {
     /// The gateway itself lacks what a connection needs: descriptors, ports, memory. It says nothing about the
     /// backend.
     Exhausted(io::Error),
-    /// The name has no address, or the resolver failed.
-    Unresolved(io::Error),
+    /// The name has no address that is known.
+    Unresolved(Arc<str>),
     Failed(io::Error),
 }
 
@@ -54,36 +55,29 @@ impl std::fmt::Display for ConnectError {
         match self {
             Self::TimedOut => f.write_str("connect timed out"),
             Self::Exhausted(error) => write!(f, "the gateway is out of resources: {error}"),
-            Self::Unresolved(error) => write!(f, "the name cannot be resolved: {error}"),
+            Self::Unresolved(why) => write!(f, "the name has no address: {why}"),
             Self::Failed(error) => write!(f, "connect failed: {error}"),
         }
     }
 }
 
 impl BackendConnection {
-    /// Connects to the addresses of `origin` in turn; the first that answers is it.
+    /// Connects to the addresses in turn, beginning with the one that answered last; the first that answers is it.
     ///
-    /// `within` bounds the whole, name resolution included; each address gets an equal part of what is left.
+    /// `within` bounds the whole, waiting for the first look-up of a name included; each address gets an equal part of
+    /// what is left.
     pub(crate) async fn connect(
-        origin: &Origin,
+        addresses: &Addresses,
         core: Core,
         within: Duration,
     ) -> Result<Box<Self>, ConnectError> {
         let until = Instant::now() + within;
-        let stream = match &origin.host {
-            Host::Ip(ip) => connect_one(SocketAddr::new(*ip, origin.port), within).await?,
-            Host::Name(name) => {
-                let lookup = tokio::net::lookup_host((name.as_str(), origin.port));
-                let addresses: Vec<_> = tokio::time::timeout(within, lookup)
-                    .await
-                    .map_err(|_| ConnectError::TimedOut)?
-                    .map_err(ConnectError::Unresolved)?
-                    .collect();
-                connect_in_turn(&addresses, until).await?
-            }
-        };
+        let known = tokio::time::timeout(within, addresses.known()).await;
+        let known = known.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Unresolved)?;
+        let stream = connect_in_turn(addresses, &known, until).await?;
         // Without it small requests would wait for the acknowledgement of the one before.
         stream.set_nodelay(true).map_err(ConnectError::Failed)?;
+        watch_host(&stream);
         let wire = Wire::new(stream);
         Ok(Box::new(Self { wire, core, parked: None, keeps: None, is_watched: false }))
     }
@@ -134,18 +128,14 @@ impl BackendConnection {
         self.core
     }
 
-    /// Lets TCP itself find out that the backend's host has vanished; set when the connection begins to
-    /// linger, for then no clock of ours runs any more.
+    /// Lets TCP itself find out that the backend's host has vanished also where something is on its way to it; set when
+    /// the connection begins to linger, for then no clock of ours runs any more.
     pub(crate) fn watch_for_vanished_host(&mut self) {
-        let socket = SockRef::from(self.wire.stream());
-        let keepalive = TcpKeepalive::new().with_time(VANISHED / 4).with_interval(VANISHED / 4);
-        // Where the platform knows no such option the connection only stays in doubt for longer.
-        let _ = socket.set_tcp_keepalive(&keepalive);
         // Not while it has not taken all that was sent: a backend that works before it reads its request's body
         // closes its window, and this option takes that for a vanished host.
         #[cfg(target_os = "linux")]
         if self.wire.outbox().is_empty() && unacknowledged(self.wire.stream()) == Some(0) {
-            let _ = socket.set_tcp_user_timeout(Some(VANISHED));
+            let _ = SockRef::from(self.wire.stream()).set_tcp_user_timeout(Some(VANISHED));
             self.is_watched = true;
         }
     }
@@ -166,14 +156,29 @@ impl BackendConnection {
     }
 }
 
-async fn connect_in_turn(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, ConnectError> {
-    let nothing = io::Error::new(io::ErrorKind::NotFound, "no address");
-    let mut last = ConnectError::Unresolved(nothing);
-    for (tried, address) in addresses.iter().enumerate() {
+/// A host that vanishes while it works says nothing; TCP asks it four times within a minute.
+fn watch_host(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(VANISHED / 4).with_interval(VANISHED / 4);
+    #[cfg(target_os = "linux")]
+    let keepalive = keepalive.with_retries(3);
+    // Where the platform knows no such option the connection only stays in doubt for longer.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+async fn connect_in_turn(
+    addresses: &Addresses,
+    known: &[SocketAddr],
+    until: Instant,
+) -> Result<TcpStream, ConnectError> {
+    let mut last = ConnectError::Unresolved("no address".into());
+    for (tried, place) in addresses.order(known.len()).enumerate() {
         let left = until.saturating_duration_since(Instant::now());
-        let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        match connect_one(*address, left / untried).await {
-            Ok(stream) => return Ok(stream),
+        let untried = u32::try_from(known.len() - tried).unwrap_or(u32::MAX);
+        match connect_one(known[place], left / untried).await {
+            Ok(stream) => {
+                addresses.answered(place);
+                return Ok(stream);
+            }
             // The next address would need the same.
             Err(error @ ConnectError::Exhausted(_)) => return Err(error),
             Err(error) => last = error,
@@ -213,8 +218,8 @@ mod tests {
     async fn a_backend_that_takes_nothing_is_not_taken_for_a_vanished_host() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let origin = Origin { host: Host::Ip(address.ip()), port: address.port() };
-        let connect = || BackendConnection::connect(&origin, Core(0), Duration::from_secs(10));
+        let addresses = Addresses::fixed(address);
+        let connect = || BackendConnection::connect(&addresses, Core(0), Duration::from_secs(10));
         let timeout = |connection: &BackendConnection| {
             SockRef::from(connection.wire.stream()).tcp_user_timeout().unwrap()
         };

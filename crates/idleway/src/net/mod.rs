@@ -4,6 +4,7 @@
 //! [`wire::Wire`], one HTTP/1.1 connection with the bytes read ahead and the bytes still to be written.
 //! What is said on them is decided above, in `proxy`.
 
+mod addresses;
 mod backend;
 mod budget;
 mod client;
@@ -17,6 +18,7 @@ mod scratch;
 mod unacknowledged;
 pub(crate) mod wire;
 
+pub(crate) use self::addresses::{Addresses, Found};
 pub(crate) use self::backend::{BackendConnection, ConnectError};
 pub(crate) use self::budget::{Budget, Share};
 pub(crate) use self::client::{BodyFault, Client, ClientLimits, Departed, Next};
@@ -24,7 +26,7 @@ pub(crate) use self::clock::Clock;
 pub(crate) use self::core::{CoreHandle, Cores};
 pub(crate) use self::date::date;
 pub(crate) use self::listen::{Admission, accept};
-pub(crate) use self::probe::{ProbeError, probe};
+pub(crate) use self::probe::{Answer, ProbeError, Question, ask};
 
 /// Bytes that one read can bring.
 pub(crate) const fn scratch_size() -> usize {

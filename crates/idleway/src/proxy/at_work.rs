@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
-use idleway_core::{Outcome, Permit};
+use idleway_core::{Outcome, Permit, Time};
 use tokio::runtime::Handle;
 
 use super::evidence::Reached;
@@ -45,6 +45,12 @@ impl<'a> AtWork<'a> {
         self.into_exchange().end(outcome, keep_alive);
     }
 
+    /// The backend said that it is busy, and that nothing ran: it rests until then.
+    pub(super) fn withhold(self, until: Time) {
+        let keep_alive = self.pool.plan.keep_alive;
+        self.into_exchange().withhold(until, keep_alive);
+    }
+
     /// The backend has closed: nothing is at work, and the Slot is wanted for a new connection.
     pub(super) fn closed(self) -> Permit<Box<BackendConnection>> {
         self.into_exchange().closed()
@@ -52,7 +58,13 @@ impl<'a> AtWork<'a> {
 
     /// The backend was silent for longer than `timeout`: the client is told 504, and the work is abandoned.
     pub(super) fn overdue(mut self) {
+        self.permit.report(Outcome::Silent);
         self.told = Some(Instant::now());
+    }
+
+    /// What the backend sends is no answer, or has ceased to be one; what it does with the request nobody knows.
+    pub(super) fn unreadable(self) {
+        self.permit.report(Outcome::Failure);
     }
 
     #[expect(clippy::expect_used, reason = "only what ends this value takes the exchange")]

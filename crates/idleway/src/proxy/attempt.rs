@@ -3,22 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use idleway_core::{BackendKey, Outcome, Permit};
+use idleway_core::{Outcome, Permit};
 use idleway_h1::{ResponseHead, Version};
 
-use super::asking::Asking;
 use super::at_work::AtWork;
+use super::busy;
 use super::evidence::Reached;
 use super::exchange::{Exchange, ResponseFault, USUAL_HEAD};
 use super::headers;
+use super::linger::discard_rest;
 use super::pace::{Over, Pace};
 use super::record::Record;
 use super::relay::{Broken, Relay};
 use super::upload::{Announced, Upload, stop_for};
-use super::{Ended, Stop};
-use crate::config::Abandon;
+use super::{Ended, Stop, Way};
+use crate::config::PoolPlan;
 use crate::error::Reject;
-use crate::live::{Backend, Live, LivePool, Snapshot};
+use crate::live::{Backend, Live, Snapshot, now};
 use crate::message::Request;
 use crate::net::{BackendConnection, Client, ConnectError, Departed};
 
@@ -26,17 +27,18 @@ use crate::net::{BackendConnection, Client, ConnectError, Departed};
 /// older one is, the likelier the backend is closing it right now.
 const YOUNG: Duration = Duration::from_secs(1);
 
+/// Nobody is told to come back sooner.
+const LEAST_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// What one Attempt has to go by.
 pub(super) struct Attempt<'a> {
     pub(super) live: &'a Live,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) pool: &'a Arc<LivePool>,
+    pub(super) way: &'a Way<'a>,
     pub(super) backend: &'a Arc<Backend>,
     pub(super) request: &'a Request,
-    pub(super) asking: &'a Asking<'a>,
     pub(super) upload: &'a Upload,
     pub(super) deadline: Option<Instant>,
-    pub(super) abandon: Abandon,
 }
 
 /// How an Attempt ended, where the request did not end with it.
@@ -45,10 +47,26 @@ pub(super) enum Attempted {
     Failed(Failure),
 }
 
-/// The backend failed before its response began.
+/// The backend failed before its response began, or said that it is busy.
 pub(super) struct Failure {
-    pub(super) reached: Reached,
+    reached: Reached,
     pub(super) reject: Reject,
+}
+
+impl Failure {
+    /// Whether the backend may have been at work on the request.
+    pub(super) fn may_have_run(&self) -> bool {
+        !matches!(self.reject, Reject::BackendBusy { .. }) && self.reached >= Reached::HeadComplete
+    }
+
+    /// Whether the request may be tried on another backend.
+    pub(super) fn may_try_again(&self, is_repeatable: bool, body_at_hand: bool) -> bool {
+        match self.reject {
+            // The operator's word: nothing ran.
+            Reject::BackendBusy { .. } => body_at_hand,
+            _ => self.reached.may_try_again(is_repeatable, body_at_hand),
+        }
+    }
 }
 
 impl<'a> Attempt<'a> {
@@ -69,7 +87,7 @@ impl<'a> Attempt<'a> {
             let reused = kept.is_some();
             let connection = match kept.take() {
                 Some(connection) => connection,
-                None => match self.connect(client, permit.backend()).await? {
+                None => match self.connect(client).await? {
                     Ok(connection) => connection,
                     Err(error) => return self.unconnected(permit, &error),
                 },
@@ -79,11 +97,15 @@ impl<'a> Attempt<'a> {
                 id = %self.request.id, path = self.request.head.path(), backend = %self.backend.name,
                 "handed to a backend"
             );
-            let mut pace = Pace::new(&self.snapshot.plan.client, self.pool.plan.timeout, self.deadline);
+            let mut pace = Pace::new(&self.snapshot.plan.client, self.plan().timeout, self.deadline);
             let response = Relay::new(client, &mut work, &mut pace, self.request).response().await;
             record.reached = work.reached();
             let broken = match response {
                 Ok(response) => {
+                    let rest = busy::rest_told(&response, self.plan());
+                    if let Some(rest) = rest.filter(|_| self.upload.is_at_hand(client)) {
+                        return self.busy(client, work, response.status(), rest).await;
+                    }
                     record.answered(response.status());
                     let ended = self.relay_response(client, work, pace, &response, record).await?;
                     return Ok(Attempted::Ended(ended));
@@ -93,7 +115,7 @@ impl<'a> Attempt<'a> {
             let was_closing =
                 reused && !work.is_lost() && matches!(broken, Broken::Response(ResponseFault::Closed(_)));
             if !was_closing || !self.may_try_again(client, record.reached) {
-                return self.broken(broken, work);
+                return self.broken(&broken, work);
             }
             // The backend was closing the kept connection when it was taken: that is no failure of its own.
             permit = work.closed();
@@ -106,7 +128,11 @@ impl<'a> Attempt<'a> {
     }
 
     fn may_try_again(&self, client: &Client, reached: Reached) -> bool {
-        reached.may_try_again(self.request.is_idempotent(), self.upload.is_at_hand(client))
+        reached.may_try_again(self.way.is_repeatable, self.upload.is_at_hand(client))
+    }
+
+    fn plan(&self) -> &'a PoolPlan {
+        &self.way.pool.plan
     }
 
     /// Hands the request to the backend: from here on it may be at work.
@@ -116,9 +142,9 @@ impl<'a> Attempt<'a> {
         connection: Box<BackendConnection>,
         announced: Announced,
     ) -> AtWork<'a> {
-        let keep_alive = self.pool.plan.keep_alive;
+        let keep_alive = self.plan().keep_alive;
         let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
-        let mut work = AtWork::new(exchange, self.pool, self.backend, self.abandon);
+        let mut work = AtWork::new(exchange, self.way.pool, self.backend, self.way.abandon);
         let head =
             |out: &mut Vec<u8>| headers::request(out, self.request, announced, self.live.via(), keep_alive);
         work.send(head, self.upload);
@@ -132,7 +158,7 @@ impl<'a> Attempt<'a> {
         permit: &mut Permit<Box<BackendConnection>>,
     ) -> Option<Box<BackendConnection>> {
         let kept = permit.take_kept()?;
-        let repeatable = self.request.is_idempotent();
+        let repeatable = self.way.is_repeatable;
         let usable = (repeatable || kept.idle_for() < YOUNG) && kept.is_fresh(repeatable);
         if usable { kept.move_to(client.core().index()).ok() } else { None }
     }
@@ -141,27 +167,29 @@ impl<'a> Attempt<'a> {
     async fn connect(
         &self,
         client: &mut Client,
-        key: BackendKey,
     ) -> Result<Result<Box<BackendConnection>, ConnectError>, Departed> {
         let core = client.core().index();
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let within = left.unwrap_or(Duration::MAX).min(self.pool.plan.connect_timeout);
+        let within = left.unwrap_or(Duration::MAX).min(self.plan().connect_timeout);
         // Boxed: what a connect needs is much, and most requests need none.
-        let connect = Box::pin(BackendConnection::connect(&self.backend.origin, core, within));
-        let connected = client.stays_for(connect).await?;
-        match &connected {
-            Ok(_) if self.backend.note_reachable(true) => {
-                tracing::info!(pool = %self.pool.plan.name, backend = %self.backend.name, "reachable again");
-                // It was taken out because connecting failed. Its other Slots need not wait for this one's end.
-                self.pool.slots.observe(key, Outcome::Success);
-            }
-            Err(ConnectError::Exhausted(_)) => {}
-            Err(error) if !self.is_late() && self.backend.note_reachable(false) => {
-                tracing::warn!(pool = %self.pool.plan.name, backend = %self.backend.name, %error, "unreachable");
-            }
-            _ => {}
-        }
-        Ok(connected)
+        client.stays_for(Box::pin(BackendConnection::connect(&self.backend.addresses, core, within))).await
+    }
+
+    /// The backend said that it is busy: its answer is read to its end, which is nobody's but the connection's, and it
+    /// rests.
+    async fn busy(
+        &self,
+        client: &mut Client,
+        mut work: AtWork<'_>,
+        status: u16,
+        rest: Duration,
+    ) -> Result<Attempted, Stop> {
+        self.way.pool.metrics.backend_busy.increment();
+        client.stays_for(Box::pin(discard_rest(&mut work))).await?;
+        work.withhold(now() + rest);
+        let backend = self.backend.name.clone();
+        let reject = Reject::BackendBusy { backend, status, retry_after: rest.max(LEAST_RETRY_AFTER) };
+        Ok(self.failed(Reached::ResponseBegun, reject))
     }
 
     async fn relay_response(
@@ -181,20 +209,24 @@ impl<'a> Attempt<'a> {
         let out = headers::response(
             client.tail(),
             self.request,
-            self.asking.applied(),
+            self.way.asking.applied(),
             response,
             self.live.via(),
             persists,
         );
         let mut relay = Relay::new(client, &mut work, &mut pace, self.request);
-        let bound = usize::try_from(self.pool.plan.response_buffer).unwrap_or(usize::MAX);
+        let bound = usize::try_from(self.plan().response_buffer).unwrap_or(usize::MAX);
         // Held until the client has taken the rest.
         let mut share = None;
         let result = relay.body(out.outgoing, bound, self.live.budget(), &mut share).await;
         record.sent = relay.sent();
         let read_whole = client.body_is_read();
         match result {
-            Ok(()) => work.over(Outcome::Success),
+            Ok(()) => match busy::rest_told(response, self.plan()) {
+                // Its body had streamed away: the client has to come again itself.
+                Some(rest) => work.withhold(now() + rest),
+                None => work.over(outcome_of(response.status())),
+            },
             Err(broken) => {
                 match &broken {
                     Broken::Departed(departed) => record.departed(*departed),
@@ -205,12 +237,7 @@ impl<'a> Attempt<'a> {
                     }
                     broken => record.cut(&self.reason(broken).to_string()),
                 }
-                // The backend's own end of the connection frees the Slot; any other end leaves it at work.
-                if let Broken::Response(ResponseFault::Closed(_)) = broken {
-                    work.over(Outcome::Ignored);
-                } else {
-                    drop(work);
-                }
+                self.end(&broken, work);
                 return Ok(match broken {
                     Broken::Departed(_) => Ended::Gone,
                     Broken::Over(Over::ClientSends | Over::ClientTakes) => Ended::Reset,
@@ -229,23 +256,33 @@ impl<'a> Attempt<'a> {
     }
 
     /// What becomes of a request whose exchange broke before the response began.
-    fn broken(&self, broken: Broken, work: AtWork<'_>) -> Result<Attempted, Stop> {
+    fn broken(&self, broken: &Broken, work: AtWork<'_>) -> Result<Attempted, Stop> {
+        let reached = work.reached();
+        self.end(broken, work);
+        Err(match broken {
+            Broken::Response(_) => return Ok(self.failed(reached, self.reason(broken))),
+            Broken::Over(_) => self.reason(broken).into(),
+            Broken::Departed(departed) => (*departed).into(),
+            Broken::Upload(fault) => stop_for(*fault, &self.snapshot.client),
+        })
+    }
+
+    /// What becomes of the Slot when an exchange broke. The backend's own end of the connection frees it; after any other
+    /// the backend may be at work still: the work is abandoned.
+    fn end(&self, broken: &Broken, work: AtWork<'_>) {
         match broken {
-            Broken::Response(ResponseFault::Closed(_)) => {
-                let reached = work.reached();
-                let reject = self.reason(&broken);
-                work.over(Outcome::Ignored);
-                Ok(self.failed(reached, reject))
-            }
-            Broken::Departed(departed) => Err(departed.into()),
-            Broken::Upload(fault) => Err(stop_for(fault, &self.snapshot.client)),
-            // The backend may be at work still: dropping `work` abandons it.
-            broken => {
-                if let Broken::Over(Over::Timeout) = broken {
-                    work.overdue();
+            Broken::Response(fault) => {
+                self.backend.note_fault(self.reason(broken).to_string());
+                match fault {
+                    ResponseFault::Closed(_) => work.over(Outcome::Failure),
+                    ResponseFault::Nonsense(_) => work.unreadable(),
                 }
-                Err(self.reason(&broken).into())
             }
+            Broken::Over(Over::Timeout) => {
+                self.backend.note_fault(self.reason(broken).to_string());
+                work.overdue();
+            }
+            Broken::Over(_) | Broken::Departed(_) | Broken::Upload(_) => drop(work),
         }
     }
 
@@ -263,8 +300,8 @@ impl<'a> Attempt<'a> {
             Broken::Response(ResponseFault::Nonsense(why)) => {
                 Reject::BackendNonsense { backend, why: why.clone() }
             }
-            Broken::Over(Over::Timeout) => Reject::BackendSilent { backend, after: self.pool.plan.timeout },
-            Broken::Over(Over::Deadline) => self.asking.deadline_over(),
+            Broken::Over(Over::Timeout) => Reject::BackendSilent { backend, after: self.plan().timeout },
+            Broken::Over(Over::Deadline) => self.way.asking.deadline_over(),
             Broken::Over(Over::ClientSends | Over::ClientTakes) | Broken::Upload(_) | Broken::Departed(_) => {
                 Reject::BodyTooSlow
             }
@@ -285,7 +322,8 @@ impl<'a> Attempt<'a> {
             permit.finish(Outcome::Ignored, None);
             return Err(Reject::Exhausted { why: error.to_string() }.into());
         }
-        permit.finish(Outcome::Failure, None);
+        self.backend.note_fault(error.to_string());
+        permit.finish(Outcome::Unreachable, None);
         let reject =
             Reject::BackendUnreachable { backend: self.backend.name.clone(), why: error.to_string() };
         Ok(self.failed(Reached::NotConnected, reject))
@@ -295,4 +333,10 @@ impl<'a> Attempt<'a> {
         tracing::debug!(id = %self.request.id, phase = reached.name(), reason = %reject, "an attempt failed");
         Attempted::Failed(Failure { reached, reject })
     }
+}
+
+/// What an answer says of its backend. An error of its own may be the client's doing or its own: only where one backend
+/// has far more of them than the others it is its own. 501, 503 and 505 are no errors but refusals.
+fn outcome_of(status: u16) -> Outcome {
+    if matches!(status, 500 | 502 | 504) { Outcome::Poor } else { Outcome::Success }
 }

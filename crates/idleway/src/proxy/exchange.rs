@@ -263,18 +263,33 @@ impl Exchange {
 
     /// The backend has ended its response or closed: the Slot is free, and its connection is kept if both
     /// messages are complete and the backend will take another request on it.
-    pub(super) fn end(mut self, outcome: Outcome, keep_alive: bool) {
+    pub(super) fn end(self, outcome: Outcome, keep_alive: bool) {
         if self.is_lost() {
             // TCP gave the connection up. That says nothing of what the backend does.
+            self.permit.report(outcome);
             return self.permit.rest(Until::Proof);
         }
+        let (permit, kept) = self.into_parts(keep_alive);
+        permit.finish(outcome, kept);
+    }
+
+    /// The backend said that it is busy, and that nothing ran: it rests.
+    pub(super) fn withhold(self, until: Time, keep_alive: bool) {
+        let (permit, kept) = self.into_parts(keep_alive);
+        permit.withhold(until, kept);
+    }
+
+    fn into_parts(
+        mut self,
+        keep_alive: bool,
+    ) -> (Permit<Box<BackendConnection>>, Option<Kept<Box<BackendConnection>>>) {
         let complete = self.body.as_ref().is_some_and(BodyReader::is_done) && self.upload == Sending::Whole;
         let silent = self.connection.wire.inbox_len() == 0 && self.connection.wire.outbox().is_empty();
         let kept = (keep_alive && self.reusable && complete && silent).then(|| {
             self.connection.park(self.keeps);
             Kept { core: self.connection.core(), connection: self.connection }
         });
-        self.permit.finish(outcome, kept);
+        (self.permit, kept)
     }
 
     /// The backend has closed: the Slot without its connection.

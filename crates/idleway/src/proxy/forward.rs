@@ -22,7 +22,7 @@ pub(super) async fn forward<'a>(
     way: &Way<'a>,
     record: &mut Record<'a>,
 ) -> Result<Ended, Stop> {
-    let Way { pool, asking, abandon } = way;
+    let Way { pool, asking, .. } = way;
     let deadline = asking.deadline();
     let upload = Upload::read(client, live, &snapshot.client, pool, request, deadline)
         .await
@@ -45,20 +45,20 @@ pub(super) async fn forward<'a>(
         if !permit.waited().is_zero() || client.was_asked() {
             client.confirm().await?;
         }
-        record.granted(backend, permit.waited());
+        record.granted(&backend, permit.waited());
         let key = permit.backend();
         client.send_continue();
-        let abandon = *abandon;
-        let attempt =
-            Attempt { live, snapshot, pool, backend, request, asking, upload: &upload, deadline, abandon };
+        let attempt = Attempt { live, snapshot, way, backend: &backend, request, upload: &upload, deadline };
         let failure = match attempt.run(client, permit, record).await? {
             Attempted::Ended(ended) => return Ok(ended),
             Attempted::Failed(failure) => failure,
         };
-        let again = failure.reached.may_try_again(request.is_idempotent(), upload.is_at_hand(client));
-        if !again || record.attempts >= pool.plan.retry.attempts {
+        if !failure.may_try_again(way.is_repeatable, upload.is_at_hand(client))
+            || record.attempts >= pool.plan.retry.attempts
+        {
             return Err(failure.reject.into());
         }
+        pool.metrics.retries.of(&failure.reject).increment();
         tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");
         now = Instant::now();
         // Its wait begins anew: the attempt may have used up what was left of the first one.
@@ -72,10 +72,14 @@ pub(super) async fn forward<'a>(
 
 /// The one reason of a request that got no Slot.
 fn refused(refusal: Refusal, last_failure: Option<Failure>, pool: &LivePool, asking: &Asking<'_>) -> Reject {
+    if refusal.reason == Reason::RetriesSpent {
+        pool.metrics.retries.refused.increment();
+    }
     match (refusal.reason, last_failure) {
         (Reason::WaitOver | Reason::TooLate, _) if asking.is_late() => asking.deadline_over(),
-        // What went wrong with the last backend says more than that there is no other.
-        (Reason::NoBackendUp, Some(failure)) => failure.reject,
+        // What went wrong with the last backend says more than that there is no other to be tried, or none now.
+        (Reason::NoBackendUp | Reason::RetriesSpent, Some(failure)) => failure.reject,
+        (_, Some(failure)) if failure.may_have_run() => failure.reject,
         (reason, _) => {
             if reason == Reason::Busy {
                 pool.tell_of_queue();

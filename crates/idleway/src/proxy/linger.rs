@@ -154,6 +154,13 @@ async fn until_end(exchange: &mut Exchange, patience: Duration) -> End {
     timeout(patience, poll_fn(|cx| poll_rest(cx, exchange, &mut left))).await.unwrap_or(End::Streams)
 }
 
+/// Reads a short rest of a response that nobody wants to its end, so that its connection can be used again. What is not
+/// over in a moment is left.
+pub(super) async fn discard_rest(exchange: &mut Exchange) {
+    let mut left = LONG_REST + 1;
+    let _ = timeout(OWN_CLOSE, poll_fn(|cx| poll_rest(cx, exchange, &mut left))).await;
+}
+
 /// A handler that writes notices that nobody reads: some at our FIN, others not before the connection is closed.
 /// Some servers close at our FIN whatever their handler does: only `cancel` takes that for its end.
 async fn cancel_stream(exchange: &mut Exchange, closing_stops: bool, wait: Duration) -> Verdict {

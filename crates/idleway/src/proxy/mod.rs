@@ -12,6 +12,7 @@ mod answer;
 mod asking;
 mod at_work;
 mod attempt;
+mod busy;
 mod evidence;
 mod exchange;
 mod forward;
@@ -28,7 +29,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use idleway_h1::RequestHead;
+use idleway_h1::{Known, RequestHead};
 use tokio::net::TcpStream;
 
 use self::asking::Asking;
@@ -145,6 +146,8 @@ struct Way<'a> {
     asking: Asking<'a>,
     /// What becomes of its work when nobody waits for it any more.
     abandon: Abandon,
+    /// It may be done twice with the effect of once: by its method, or by an `Idempotency-Key` where the route says so.
+    is_repeatable: bool,
 }
 
 fn find_way<'a>(
@@ -160,7 +163,9 @@ fn find_way<'a>(
     record.pool(pool);
     let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
     let abandon = route.abandon.unwrap_or(pool.plan.abandon);
-    Ok(Way { pool, asking, abandon })
+    let by_key = route.idempotency_key.unwrap_or(pool.plan.idempotency_key);
+    let has_key = by_key && head.get(Known::IdempotencyKey).is_some();
+    Ok(Way { pool, asking, abandon, is_repeatable: has_key || request.is_idempotent() })
 }
 
 /// Answers what is no request. There is nothing to read on: the connection ends.

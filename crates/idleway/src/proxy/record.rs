@@ -1,5 +1,6 @@
 //! What is told about a request: one line in the log.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::evidence::Reached;
@@ -15,7 +16,7 @@ const LONGEST_TARGET: usize = 512;
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pool: Option<&'a str>,
-    backend: Option<&'a str>,
+    backend: Option<Arc<Backend>>,
     pub(super) reached: Reached,
     pub(super) attempts: u32,
     waited: Duration,
@@ -74,11 +75,11 @@ impl<'a> Record<'a> {
     }
 
     /// It has a Slot of this backend.
-    pub(super) fn granted(&mut self, backend: &'a Backend, waited: Duration) {
+    pub(super) fn granted(&mut self, backend: &Arc<Backend>, waited: Duration) {
         self.attempts += 1;
         self.waited += waited;
         self.joined = None;
-        self.backend = Some(&backend.name);
+        self.backend = Some(Arc::clone(backend));
     }
 
     /// The backend's response has begun.
@@ -124,7 +125,7 @@ impl<'a> Record<'a> {
             path = target.get(..LONGEST_TARGET).unwrap_or(target),
             status = self.status,
             pool = self.pool.unwrap_or("-"),
-            backend = self.backend.unwrap_or("-"),
+            backend = self.backend.as_ref().map_or("-", |backend| &backend.name),
             phase = self.reached.name(),
             attempts = self.attempts,
             wait_ms = millis(waited),

@@ -218,7 +218,6 @@ fn a_backend_that_hangs_for_ever_keeps_its_slot_and_the_others_serve() {
     assert_eq!(gateway.slots().lingering, 1);
 }
 
-/// What is no HTTP says nothing about the work behind it.
 /// Nobody waits for an answer without an end: its handler is told, also where the client left before it began.
 #[test]
 fn an_endless_answer_is_ended_by_a_fin_whenever_its_client_left() {
@@ -226,8 +225,11 @@ fn an_endless_answer_is_ended_by_a_fin_whenever_its_client_left() {
     let door = gate.door();
     let backend = Backend::new(move |visit| {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n";
-        if visit.path() == "/late" {
-            door.pass()?;
+        match visit.path() {
+            "/late" => door.pass()?,
+            // The proof that it is idle.
+            "/" => return visit.answer("idle"),
+            _ => {}
         }
         visit.write(head)?;
         // Until the gateway has no more to say.
@@ -247,6 +249,7 @@ fn an_endless_answer_is_ended_by_a_fin_whenever_its_client_left() {
     until_all_idle(&gateway, 1);
 }
 
+/// What is no HTTP says nothing about the work behind it.
 #[test]
 fn nonsense_from_a_backend_that_works_on_holds_the_slot_until_it_has_closed() {
     for nonsense in [

@@ -107,7 +107,8 @@ fn who_has_the_whole_answer_is_not_refused_for_the_slot_of_it() {
         });
         let gateway = gateway(&[&backend], "");
         let mut clients = [(); 3].map(|()| Client::of(&gateway));
-        for nth in 0..200 {
+        // Where it broke, the Slot rests for a moment each time, and its next request waits for that.
+        for nth in 0..if answer.is_empty() { 20 } else { 200 } {
             let client = &mut clients[nth % 3];
             client.send(post("/", "x"));
             let status = client.answer().status();

@@ -1,0 +1,191 @@
+//! Probes: asking backends whether they serve, regularly where that is configured, and out of turn where a backend
+//! could not be reached, since only a probe can tell when it can be again.
+//!
+//! Busy is not sick: a probe takes a Slot and goes out on that Slot's connection, for one more connection would hang
+//! the very backends that can do one thing at a time. While all Slots are taken there is none. Only `health.dedicated`
+//! opens a connection beside the work.
+
+mod beside;
+mod on_slot;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use idleway_core::{BackendKey, Core, Mode, Outcome};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::schedule::Schedule;
+use crate::config::{HttpProbe, ProbeKind, ProbePlan};
+use crate::live::{Backend, LivePool};
+use crate::net::{Addresses, BackendConnection, Question};
+
+/// So many probes out of turn are at work at once, and so many begin in one go: a pool that comes back as a whole is
+/// not stormed.
+const AT_ONCE: usize = 16;
+const IN_ONE_GO: usize = 8;
+/// How long until it is looked again for those that could not be probed now.
+const SOON: Duration = Duration::from_millis(5);
+const LATER: Duration = Duration::from_millis(50);
+/// How often it is looked for work that may hang, and at how many Slots under one lock.
+const LOOK: Duration = Duration::from_secs(1);
+const AT_A_LOOK: u32 = 256;
+
+/// Probes the backends of a pool. Never ends; its tasks are at most as many as Slots, or with `dedicated` as backends.
+pub(crate) async fn probe_all(pool: Arc<LivePool>, core: Core) {
+    let regular = pool.plan.health.probe.as_ref().map(|probe| probe.every);
+    let mut schedule = Schedule::new(regular.unwrap_or(Duration::MAX));
+    let mut backends = None;
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut look = Instant::now() + LOOK;
+    loop {
+        let current = pool.backends();
+        if regular.is_some() && !backends.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &current)) {
+            schedule.set(Instant::now(), current.keys().copied().collect());
+            backends = Some(current);
+        }
+        let again = probe_out_of_turn(&pool, core, &places);
+        let wake = again
+            .map(|wait| Instant::now() + wait)
+            .into_iter()
+            .chain(schedule.next())
+            .fold(look, Instant::min);
+        tokio::select! {
+            () = tokio::time::sleep_until(wake.into()) => {}
+            () = pool.wants_probe.notified() => {}
+        }
+        let now = Instant::now();
+        while let Some(key) = schedule.pop(now) {
+            begin(&pool, key, core, None);
+        }
+        if now >= look {
+            look = now + LOOK;
+            tell_of_overdue(&pool);
+        }
+    }
+}
+
+/// Begins the probes that are wanted out of turn; answers when to look again for those that could not begin.
+fn probe_out_of_turn(pool: &Arc<LivePool>, core: Core, places: &Arc<Semaphore>) -> Option<Duration> {
+    let mut begun = 0;
+    let mut again = None;
+    let mut next = pool.slots.awaiting_probe(BackendKey(0));
+    while let Some(key) = next {
+        if begun == IN_ONE_GO {
+            return Some(SOON);
+        }
+        // Whose place comes free wakes this.
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else { return again };
+        if begin(pool, key, core, Some(place)) {
+            begun += 1;
+        } else {
+            again = Some(LATER);
+        }
+        next = key.0.checked_add(1).and_then(|after| pool.slots.awaiting_probe(BackendKey(after)));
+    }
+    again
+}
+
+/// Begins the probe of one backend, unless there is no Slot for it. `place`: it is one out of turn.
+fn begin(pool: &Arc<LivePool>, key: BackendKey, core: Core, place: Option<OwnedSemaphorePermit>) -> bool {
+    let Some(backend) = pool.backend(key) else { return false };
+    let asked = Asked { pool: Arc::clone(pool), backend, core, place };
+    let is_dedicated = pool.plan.health.probe.as_ref().is_some_and(|probe| probe.dedicated);
+    if is_dedicated {
+        let is_watched = pool
+            .slots
+            .backends(key, 1)
+            .first()
+            .is_some_and(|view| view.key == key && view.mode != Mode::Maintenance && !view.removed);
+        if !is_watched || !asked.backend.begin_probe() {
+            return false;
+        }
+        tokio::spawn(beside::probe(asked, key));
+    } else {
+        let Some(permit) = pool.slots.take_for_probe(key) else { return false };
+        tokio::spawn(on_slot::probe(asked, permit));
+    }
+    true
+}
+
+/// Whom a probe asks.
+#[derive(Debug)]
+struct Asked {
+    pool: Arc<LivePool>,
+    backend: Arc<Backend>,
+    core: Core,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// How long a connect of a pool without probes may take is its `connect_timeout`.
+impl Asked {
+    fn plan(&self) -> Option<&ProbePlan> {
+        self.pool.plan.health.probe.as_ref()
+    }
+
+    /// The request, where probes are requests.
+    fn request(&self) -> Option<&HttpProbe> {
+        match &self.plan()?.how {
+            ProbeKind::Http(request) => Some(request),
+            ProbeKind::Tcp => None,
+        }
+    }
+
+    fn question<'a>(&'a self, request: &'a HttpProbe, keep_alive: bool) -> Question<'a> {
+        let host = request.host.as_deref().unwrap_or(&self.backend.name);
+        Question { method: &request.method, target: &request.path, host, keep_alive }
+    }
+
+    /// A new connection, or what it means that there is none.
+    async fn connect(&self) -> Result<Box<BackendConnection>, Outcome> {
+        let addresses: &Addresses = &self.backend.addresses;
+        let longest = self.plan().map_or(Duration::MAX, |probe| probe.timeout);
+        let within = self.pool.plan.connect_timeout.min(longest);
+        BackendConnection::connect(addresses, self.core, within).await.map_err(|error| {
+            if !error.is_the_backends() {
+                return Outcome::Ignored;
+            }
+            self.backend.note_fault(error.to_string());
+            Outcome::Unreachable
+        })
+    }
+
+    /// What a status says.
+    fn judge(&self, request: &HttpProbe, status: u16) -> Outcome {
+        if request.status.iter().any(|good| good.contains(&status)) {
+            return Outcome::Success;
+        }
+        self.backend.note_fault(format!("a probe was answered {status}"));
+        Outcome::Failure
+    }
+
+    fn count(&self, outcome: Outcome) {
+        self.pool.metrics.probes.count(outcome);
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if self.place.take().is_some() {
+            // There is a place again.
+            self.pool.wants_probe.notify_one();
+        }
+    }
+}
+
+/// Says once of each piece of work that takes far longer than usual that it may hang.
+fn tell_of_overdue(pool: &LivePool) {
+    let mut from = Some(0);
+    while let Some(place) = from {
+        let (overdue, more) = pool.slots.overdue(place, AT_A_LOOK);
+        for work in overdue {
+            pool.metrics.overdue.increment();
+            let backend = pool.backend(work.backend);
+            tracing::warn!(
+                pool = %pool.plan.name, backend = backend.as_ref().map_or("-", |backend| &backend.name),
+                since = ?work.age, p99 = ?work.p99,
+                "work takes far longer than usual here: it may hang"
+            );
+        }
+        from = more;
+    }
+}

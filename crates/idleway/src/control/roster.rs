@@ -1,0 +1,184 @@
+//! Whose each address is: what names stand for changes, and no address may be counted by two.
+//!
+//! Pure: look-ups come in, assignments come out. An entry of the configuration has the addresses it wants and that are
+//! nobody else's: written addresses first, then whoever has one already, then the order of the configuration. One that
+//! is not wanted any more stays its holder's for as long as something may be at work there.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// The entries of a configuration and their addresses.
+#[derive(Debug)]
+pub(super) struct Roster {
+    entries: Vec<Entry>,
+    holders: HashMap<SocketAddr, usize>,
+}
+
+/// One backend as the configuration lists it.
+#[derive(Debug)]
+struct Entry {
+    scope: Scope,
+    /// What it stands for, by the last good look-up, in the order of the system.
+    wanted: Vec<SocketAddr>,
+    /// What it has of that.
+    has: Vec<SocketAddr>,
+}
+
+/// How many backends an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// One, with these addresses.
+    One,
+    /// One for each address, of one family: the two families of a name lead to the same hosts.
+    All,
+}
+
+impl Roster {
+    /// The entries in the order of the configuration, with the address where one is written.
+    pub(super) fn new(entries: impl IntoIterator<Item = (Scope, Option<SocketAddr>)>) -> Self {
+        let entry = |(scope, written): (Scope, Option<SocketAddr>)| {
+            let wanted: Vec<_> = written.into_iter().collect();
+            Entry { scope, has: wanted.clone(), wanted }
+        };
+        let entries: Vec<_> = entries.into_iter().map(entry).collect();
+        let written = entries.iter().enumerate();
+        let holders = written.flat_map(|(at, entry)| entry.wanted.iter().map(move |address| (*address, at)));
+        Self { holders: holders.collect(), entries }
+    }
+
+    /// A look-up of the entry's name has found these; there is at least one.
+    pub(super) fn learn(&mut self, at: usize, found: impl IntoIterator<Item = SocketAddr>) {
+        let entry = &mut self.entries[at];
+        let mut wanted: Vec<SocketAddr> = Vec::new();
+        for address in found {
+            if !wanted.contains(&address) {
+                wanted.push(address);
+            }
+        }
+        if entry.scope == Scope::All {
+            // The family it had, for as long as there is one; else the one that the system prefers.
+            let before = entry.wanted.first().map(SocketAddr::is_ipv4);
+            let is_there = |family: &bool| wanted.iter().any(|address| address.is_ipv4() == *family);
+            let family = before.filter(is_there).or(wanted.first().map(SocketAddr::is_ipv4));
+            wanted.retain(|address| Some(address.is_ipv4()) == family);
+        }
+        entry.wanted = wanted;
+    }
+
+    /// Gives the addresses to the entries; answers those that have others than before. `is_at_work`: whether something
+    /// may be at work for the entry at this address.
+    pub(super) fn assign(&mut self, is_at_work: impl Fn(usize, SocketAddr) -> bool) -> Vec<usize> {
+        let Self { entries, holders } = self;
+        holders.retain(|address, at| entries[*at].wanted.contains(address) || is_at_work(*at, *address));
+        let mut changed = Vec::new();
+        for (at, entry) in entries.iter_mut().enumerate() {
+            let mut has = entry.wanted.clone();
+            has.retain(|address| *holders.entry(*address).or_insert(at) == at);
+            if has != entry.has {
+                entry.has = has;
+                changed.push(at);
+            }
+        }
+        changed
+    }
+
+    /// The addresses that an entry has.
+    pub(super) fn of(&self, at: usize) -> &[SocketAddr] {
+        &self.entries[at].has
+    }
+
+    /// Those it would have, were they not another entry's, and which.
+    pub(super) fn taken(&self, at: usize) -> impl Iterator<Item = (SocketAddr, usize)> {
+        let holder = move |address: &SocketAddr| Some((*address, *self.holders.get(address)?));
+        self.entries[at].wanted.iter().filter_map(holder).filter(move |(_, holder)| *holder != at)
+    }
+
+    /// Whether someone has addresses that it does not want any more.
+    pub(super) fn has_leavers(&self) -> bool {
+        self.holders.iter().any(|(address, at)| !self.entries[*at].wanted.contains(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(last: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, last], 80))
+    }
+
+    fn six(last: u16) -> SocketAddr {
+        SocketAddr::from(([0xfd, 0, 0, 0, 0, 0, 0, last], 80))
+    }
+
+    fn idle(_: usize, _: SocketAddr) -> bool {
+        false
+    }
+
+    #[test]
+    fn a_name_has_what_it_stands_for_now() {
+        let mut roster = Roster::new([(Scope::All, None)]);
+        assert!(roster.assign(idle).is_empty());
+        roster.learn(0, [at(1), at(2), at(1)]);
+        assert_eq!((roster.assign(idle), roster.of(0)), (vec![0], &[at(1), at(2)][..]));
+        roster.learn(0, [at(2), at(3)]);
+        assert_eq!((roster.assign(idle), roster.of(0)), (vec![0], &[at(2), at(3)][..]));
+        roster.learn(0, [at(2), at(3)]);
+        assert!(roster.assign(idle).is_empty());
+        assert!(!roster.has_leavers());
+    }
+
+    #[test]
+    fn an_address_never_counts_twice() {
+        let mut roster = Roster::new([
+            (Scope::All, None),
+            (Scope::One, Some(at(1))),
+            (Scope::All, None),
+            (Scope::One, None),
+        ]);
+        roster.learn(0, [at(1), at(2)]);
+        roster.learn(2, [at(2), at(3)]);
+        roster.learn(3, [at(3), at(4)]);
+        assert_eq!(roster.assign(idle), [0, 2, 3]);
+        assert_eq!(roster.of(0), [at(2)], "a written address is its own");
+        assert_eq!((roster.of(2), roster.of(3)), (&[at(3)][..], &[at(4)][..]));
+        assert_eq!(roster.taken(2).collect::<Vec<_>>(), [(at(2), 0)]);
+        // It goes on to whoever wants it when its holder does not any more.
+        roster.learn(0, [at(9)]);
+        assert_eq!(roster.assign(idle), [0, 2]);
+        assert_eq!(roster.of(2), [at(2), at(3)]);
+        // And back only when that one does not want it.
+        roster.learn(0, [at(9), at(2)]);
+        assert!(roster.assign(idle).is_empty());
+    }
+
+    #[test]
+    fn an_address_where_something_is_at_work_stays_its_holders() {
+        let mut roster = Roster::new([(Scope::All, None), (Scope::All, None)]);
+        roster.learn(0, [at(1), at(2)]);
+        roster.assign(idle);
+        roster.learn(0, [at(2)]);
+        roster.learn(1, [at(1)]);
+        assert_eq!(roster.assign(|entry, address| (entry, address) == (0, at(1))), [0]);
+        assert_eq!((roster.of(0), roster.of(1)), (&[at(2)][..], &[][..]));
+        assert!(roster.has_leavers());
+        assert_eq!(roster.assign(idle), [1]);
+        assert_eq!(roster.of(1), [at(1)]);
+    }
+
+    #[test]
+    fn the_two_families_of_a_name_are_never_mixed_and_the_one_in_use_is_kept() {
+        let mut roster = Roster::new([(Scope::All, None), (Scope::One, None)]);
+        roster.learn(0, [six(1), at(1), six(2)]);
+        roster.learn(1, [six(5), at(5)]);
+        roster.assign(idle);
+        assert_eq!(roster.of(0), [six(1), six(2)], "the system prefers the first");
+        assert_eq!(roster.of(1), [six(5), at(5)], "one backend has all its addresses");
+        roster.learn(0, [at(1), at(2), six(2)]);
+        roster.assign(idle);
+        assert_eq!(roster.of(0), [six(2)]);
+        roster.learn(0, [at(1), at(2)]);
+        roster.assign(idle);
+        assert_eq!(roster.of(0), [at(1), at(2)]);
+    }
+}

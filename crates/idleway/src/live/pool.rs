@@ -1,0 +1,176 @@
+//! A pool at work: its plan, its Slots and its backends.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use idleway_core::{BackendKey, BackendSpec, HealthPolicy, Pool, PoolSpec, RetryPolicy};
+use tokio::sync::Notify;
+
+use super::backend::Backend;
+use super::now;
+use crate::config::{FairBy, HealthPlan, Host, Origin, PoolPlan, Resolve};
+use crate::metrics::PoolMetrics;
+use crate::net::{Addresses, BackendConnection};
+
+/// So many late answers are no accident; and after how many more it is said again.
+const SOME_LATE: u64 = 3;
+const MANY_LATE: u64 = 1000;
+
+/// A process that is dying accepts connections until it is dead: so long a Slot rests after an exchange on it broke.
+const DYING: Duration = Duration::from_millis(50);
+
+/// A pause is longer or shorter by up to so many percent.
+const JITTER: u32 = 20;
+
+#[derive(Debug)]
+pub(crate) struct LivePool {
+    pub(crate) plan: PoolPlan,
+    pub(crate) slots: Arc<Pool<Box<BackendConnection>>>,
+    /// The backends of the plan that are one each, in its order.
+    listed: Vec<Member>,
+    /// All that there are now; also those that are no longer members and not yet quiet.
+    backends: ArcSwap<HashMap<BackendKey, Arc<Backend>>>,
+    pub(crate) metrics: PoolMetrics,
+    told_of_queue: AtomicBool,
+    /// A backend waits for a probe out of turn, or there are other backends than before.
+    pub(crate) wants_probe: Notify,
+}
+
+/// A backend that a pool has now, or is to have.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) key: BackendKey,
+    pub(crate) slots: u32,
+    pub(crate) backend: Arc<Backend>,
+}
+
+impl Member {
+    /// The backend that this origin is. An address is known from the start, a name is looked up.
+    pub(crate) fn new(key: BackendKey, origin: &Origin, slots: u32) -> Self {
+        let addresses = match &origin.host {
+            Host::Ip(ip) => Addresses::fixed(SocketAddr::new(*ip, origin.port)),
+            Host::Name(_) => Addresses::unknown(),
+        };
+        let backend = Arc::new(Backend::new(format!("{}:{}", origin.host, origin.port), addresses));
+        Self { key, slots, backend }
+    }
+
+    /// The backend at one of the addresses that a name stands for.
+    pub(crate) fn at(key: BackendKey, address: SocketAddr, slots: u32) -> Self {
+        let backend = Arc::new(Backend::new(address.to_string(), Addresses::fixed(address)));
+        Self { key, slots, backend }
+    }
+}
+
+impl LivePool {
+    /// The pool of this plan. Names that stand for several backends have none before they are looked up.
+    pub(super) fn new(plan: PoolPlan, mut key: impl FnMut() -> BackendKey) -> Self {
+        let listed = plan.backends.iter().filter(|backend| backend.resolve == Resolve::One);
+        let members: Vec<_> =
+            listed.map(|backend| Member::new(key(), &backend.origin, backend.slots)).collect();
+        let slots = Pool::new(spec(&plan, &members), now);
+        Self {
+            backends: ArcSwap::from_pointee(by_key(members.clone())),
+            listed: members,
+            slots,
+            metrics: PoolMetrics::default(),
+            told_of_queue: AtomicBool::new(false),
+            wants_probe: Notify::new(),
+            plan,
+        }
+    }
+
+    pub(crate) fn backend(&self, key: BackendKey) -> Option<Arc<Backend>> {
+        self.backends.load().get(&key).map(Arc::clone)
+    }
+
+    /// The backends of its plan that are one each, in the order of the plan.
+    pub(crate) fn listed(&self) -> &[Member] {
+        &self.listed
+    }
+
+    /// All its backends, those too that are no longer members and not yet quiet.
+    pub(crate) fn backends(&self) -> Arc<HashMap<BackendKey, Arc<Backend>>> {
+        self.backends.load_full()
+    }
+
+    /// Gives it these backends. One that was there before under the same key keeps its count; one that is no longer
+    /// named finishes its work, and is known until [`Self::forget`].
+    pub(crate) fn order(&self, members: Vec<Member>) {
+        let spec = spec(&self.plan, &members);
+        // Known before it can be granted, and for as long as something is at work on it.
+        let mut backends = HashMap::clone(&self.backends.load());
+        backends.extend(by_key(members));
+        self.backends.store(Arc::new(backends));
+        self.slots.reconfigure(spec);
+        self.wants_probe.notify_one();
+    }
+
+    /// Forgets the backends that are gone and quiet.
+    pub(crate) fn forget(&self, keys: &[BackendKey]) {
+        if !keys.is_empty() {
+            let mut backends = HashMap::clone(&self.backends.load());
+            keys.iter().for_each(|key| _ = backends.remove(key));
+            self.backends.store(Arc::new(backends));
+        }
+    }
+
+    /// Counts an answer that came `late` after its client was told 504; where that goes on, says what to do.
+    pub(crate) fn tell_of_late_answer(&self, late: Duration) {
+        let count = self.metrics.late_answers.increment();
+        if count == SOME_LATE || count.is_multiple_of(MANY_LATE) {
+            tracing::warn!(
+                pool = %self.plan.name, timeout = ?self.plan.timeout, ?late, count,
+                "answers keep arriving after their clients were told 504: raise `timeout`"
+            );
+        }
+    }
+
+    /// Says once that requests could wait instead of being refused.
+    pub(crate) fn tell_of_queue(&self) {
+        if self.plan.queue.length == 0 && !self.told_of_queue.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                pool = %self.plan.name,
+                "a request was refused because all slots are busy; set `queue` to let requests wait"
+            );
+        }
+    }
+}
+
+fn by_key(members: Vec<Member>) -> HashMap<BackendKey, Arc<Backend>> {
+    members.into_iter().map(|member| (member.key, member.backend)).collect()
+}
+
+fn spec(plan: &PoolPlan, members: &[Member]) -> PoolSpec {
+    PoolSpec {
+        backends: members.iter().map(|&Member { key, slots, .. }| BackendSpec { key, slots }).collect(),
+        queue_length: plan.queue.length,
+        keep_idle: plan.keep_idle,
+        health: policy(&plan.health),
+        retries: RetryPolicy { budget: plan.retry.budget, floor: plan.retry.floor },
+        settle: plan.settle,
+        settle_broken: DYING,
+        fair: plan.fair_by != FairBy::None,
+        slots_per_key: plan.slots_per_key,
+    }
+}
+
+fn policy(plan: &HealthPlan) -> HealthPolicy {
+    let HealthPlan { failures, pause, pause_max, outlier, panic, slow_start, .. } = *plan;
+    HealthPolicy {
+        failures,
+        pause,
+        pause_max,
+        jitter: JITTER,
+        rise: plan.probe.as_ref().map_or(1, |probe| probe.rise),
+        fall: plan.probe.as_ref().map_or(1, |probe| probe.fall),
+        is_probed: plan.probe.is_some(),
+        outlier,
+        panic,
+        slow_start,
+    }
+}
