@@ -23,6 +23,7 @@ impl<C, W> Dispatcher<C, W> {
             return false;
         }
         let surroundings = self.surroundings(now, at);
+        let before = self.backends[at as usize].health.cause();
         let cause = self.change(at, |backend| backend.health.judge(surroundings, outcome, role));
         let stands_out = cause.is_none() && role != Role::Probe && self.compare(now, at, outcome);
         let cause = match stands_out {
@@ -30,7 +31,7 @@ impl<C, W> Dispatcher<C, W> {
             false => cause,
         };
         if let Some(cause) = cause {
-            self.turn(now, at, cause);
+            self.turn(now, at, cause, before != Some(cause));
         }
         cause.is_some()
     }
@@ -103,8 +104,8 @@ impl<C, W> Dispatcher<C, W> {
         own.all >= TELLING && rest.all >= TELLING && own.percent() >= rest.percent() + u64::from(margin)
     }
 
-    /// Notes that a backend is up or down for another reason than before.
-    fn turn(&mut self, now: Time, at: u32, cause: Cause) {
+    /// A backend is up, or down, for a reason; it is news where it was not so before.
+    fn turn(&mut self, now: Time, at: u32, cause: Cause, is_news: bool) {
         let whole = self.policy.slow_start;
         self.change(at, |backend| {
             let is_up = backend.health.health() == Health::Up;
@@ -114,6 +115,9 @@ impl<C, W> Dispatcher<C, W> {
         // What it did before is no reason to take it out once more.
         let lately = std::mem::take(&mut backend.lately);
         self.lately.take_out(now, lately);
+        if !is_news {
+            return;
+        }
         self.news.push(Change {
             backend: backend.key,
             at: now,

@@ -33,7 +33,11 @@ fn a_backend_that_cannot_be_reached_is_down_until_a_probe_reaches_it() {
     assert_eq!(stage.awaiting_probe(BackendKey(0)), Some(A));
     let probe = stage.take_for_probe(at(250), A).expect("idle");
     assert_eq!(stage.awaiting_probe(BackendKey(0)), None, "one at a time");
-    assert_eq!(woken(stage.release(at(251), probe.slot, Outcome::Success, None)), ["ann"]);
+    assert!(stage.release(at(250), probe.slot, Outcome::Unreachable, None).is_none());
+    assert!(!stage.has_news(), "it is down as before");
+    assert!(stage.tick(at(1000)).is_none());
+    let probe = stage.take_for_probe(at(1000), A).expect("idle");
+    assert_eq!(woken(stage.release(at(1001), probe.slot, Outcome::Success, None)), ["ann"]);
     assert_eq!(news(&mut stage), [(A, Health::Up, Cause::ProbesAnswered)]);
     assert!(!stage.has_news());
 }

@@ -39,7 +39,7 @@ fn tell(pool: &LivePool, change: &Change) {
             pool.metrics.downs.count(cause);
             tracing::warn!(
                 pool = %name, backend = %backend.name, %cause, fault = backend.fault(),
-                tried_again_in = change.until.map(|until| tracing::field::debug(until.since(change.at))),
+                pause_ms = change.until.map(|until| until.since(change.at).as_millis()),
                 "backend down"
             );
         }

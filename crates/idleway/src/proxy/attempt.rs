@@ -225,7 +225,7 @@ impl<'a> Attempt<'a> {
             Ok(()) => match busy::rest_told(response, self.plan()) {
                 // Its body had streamed away: the client has to come again itself.
                 Some(rest) => work.withhold(now() + rest),
-                None => work.over(outcome_of(response.status())),
+                None => work.over(self.outcome_of(response.status())),
             },
             Err(broken) => {
                 match &broken {
@@ -329,14 +329,18 @@ impl<'a> Attempt<'a> {
         Ok(self.failed(Reached::NotConnected, reject))
     }
 
+    /// What an answer says of its backend. An error may be the client's doing or its own: only where one backend has far
+    /// more of them than the others it is its own. 501, 503 and 505 are no errors but refusals.
+    fn outcome_of(&self, status: u16) -> Outcome {
+        if !matches!(status, 500 | 502 | 504) {
+            return Outcome::Success;
+        }
+        self.backend.note_fault(format!("answered {status}"));
+        Outcome::Poor
+    }
+
     fn failed(&self, reached: Reached, reject: Reject) -> Attempted {
         tracing::debug!(id = %self.request.id, phase = reached.name(), reason = %reject, "an attempt failed");
         Attempted::Failed(Failure { reached, reject })
     }
-}
-
-/// What an answer says of its backend. An error of its own may be the client's doing or its own: only where one backend
-/// has far more of them than the others it is its own. 501, 503 and 505 are no errors but refusals.
-fn outcome_of(status: u16) -> Outcome {
-    if matches!(status, 500 | 502 | 504) { Outcome::Poor } else { Outcome::Success }
 }
