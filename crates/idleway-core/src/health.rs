@@ -83,7 +83,7 @@ pub(crate) struct Surroundings {
 
 /// A backend that cannot be connected to is tried that often at least: a connect costs next to nothing, and one that
 /// was restarted should not stand idle beside those who wait.
-const UNREACHED_MAX: Duration = Duration::from_millis(500);
+const UNREACHED_MAX: Duration = Duration::from_millis(250);
 
 /// A backend that falls again within so many of its last pauses is left alone for longer.
 const RELAPSE: u32 = 10;
@@ -377,11 +377,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_reached_is_tried_twice_a_second_at_least() {
+    fn one_that_cannot_be_reached_is_tried_four_times_a_second_at_least() {
         let pause = Duration::from_millis(100);
         let mut health = Hysteresis::new(HealthPolicy { pause, pause_max: SECOND * 5, ..policy(1) });
         health.judge(at(0), Unreachable, Role::Request);
-        for millis in [100, 200, 400, 500, 500] {
+        for millis in [100, 200, 250, 250] {
             assert_eq!(health.pause_end(), Some(at(0).now + Duration::from_millis(millis)));
             health.end_pause();
             health.judge(at(0), Unreachable, Role::Probe);

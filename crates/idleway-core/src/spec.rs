@@ -60,7 +60,7 @@ pub struct HealthPolicy {
     pub failures: u32,
     /// How long it is left alone before it is tried for the first time.
     pub pause: Duration,
-    /// The pause doubles with each further failure, up to this; up to half a second where no connection can be had.
+    /// The pause doubles with each further failure, up to this; up to a quarter of a second where no connection can be had.
     pub pause_max: Duration,
     /// A pause is longer or shorter by up to this many percent, so that backends that failed together are not tried
     /// together.
