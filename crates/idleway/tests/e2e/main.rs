@@ -24,6 +24,7 @@ mod framing;
 mod headers;
 mod kept;
 mod key_bound;
+mod kill;
 mod limit;
 mod nonsense;
 mod prefer;
