@@ -213,6 +213,22 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test]
+    async fn a_host_that_vanishes_in_the_midst_of_its_work_is_found_within_a_minute() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let addresses = Addresses::fixed(listener.local_addr().unwrap());
+        let connection =
+            BackendConnection::connect(&addresses, Core(0), Duration::from_secs(10)).await.unwrap();
+        let socket = SockRef::from(connection.wire.stream());
+        let quarter = VANISHED / 4;
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(
+            (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap()),
+            (quarter, quarter)
+        );
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+    }
+
     /// TCP's user timeout would end a connection whose window stays closed, busy as the backend is.
     #[tokio::test]
     async fn a_backend_that_takes_nothing_is_not_taken_for_a_vanished_host() {
