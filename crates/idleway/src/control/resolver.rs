@@ -163,7 +163,7 @@ impl Resolver {
                 );
             }
             let has = self.roster.of(at);
-            tracing::info!(pool = %pool.plan.name, %name, addresses = ?has, "the name stands for other addresses");
+            tracing::info!(pool = %pool.plan.name, %name, addresses = ?has, "the name stands for these addresses now");
             match &entry.member {
                 Some(member) if has.is_empty() => {
                     member.backend.addresses.set(Found::Nowhere("they are all another backend's".into()));
