@@ -177,6 +177,7 @@ impl Backend {
         let is_up = self.is_up();
         let idle = if self.withheld.is_none() { self.idle() } else { 0 };
         let withheld = self.idle() - idle;
+        let unopened = idle.min(self.limit - self.open());
         Counts {
             idle: idle.into(),
             busy: self.busy.into(),
@@ -191,6 +192,8 @@ impl Backend {
             ready: self.is_ready().into(),
             doubtful: self.is_doubtful().into(),
             withheld: if is_up { withheld.into() } else { 0 },
+            unopened: if is_up { unopened.into() } else { 0 },
+            probed: (self.is_ready() && self.health.is_probed()).into(),
             brief: if is_up || self.is_doubtful() { self.brief.into() } else { 0 },
             waiting: 0,
         }

@@ -32,6 +32,10 @@ pub struct Counts {
     pub doubtful: u64,
     /// Idle slots, counted as resting, of backends that are up and rest.
     pub withheld: u64,
+    /// Idle slots of backends that are up which are not open yet: they get them back one by one.
+    pub unopened: u64,
+    /// Backends that are down and that a probe may bring back at any moment.
+    pub probed: u64,
     /// Taken slots of backends that can be reached that will be free in a moment: a probe has them, or they rest since an exchange
     /// broke.
     pub brief: u64,
@@ -56,7 +60,7 @@ impl SubAssign for Counts {
 }
 
 impl Counts {
-    fn fields(&mut self) -> [&mut u64; 15] {
+    fn fields(&mut self) -> [&mut u64; 17] {
         let Self {
             idle,
             busy,
@@ -71,12 +75,14 @@ impl Counts {
             ready,
             doubtful,
             withheld,
+            unopened,
+            probed,
             brief,
             waiting,
         } = self;
         [
             idle, busy, lingering, resting, slots, kept, backends, up, up_slots, on_trial, ready, doubtful,
-            withheld, brief, waiting,
+            withheld, unopened, probed, brief, waiting,
         ]
     }
 }

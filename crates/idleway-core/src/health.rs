@@ -16,7 +16,7 @@
 
 use std::time::Duration;
 
-use crate::{change::Cause, grant::Outcome, spec::HealthPolicy, time::Time};
+use crate::{change::Cause, estimate::duration, grant::Outcome, spec::HealthPolicy, time::Time};
 
 /// What was observed of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,14 +95,17 @@ impl Hysteresis {
     }
 
     pub(crate) fn set_policy(&mut self, policy: HealthPolicy) {
-        let is_abandoned = self.policy.is_probed && !policy.is_probed;
+        let was_probed = self.policy.is_probed;
         self.policy = policy;
-        if let State::Down { cause, way: way @ Way::Probed { .. } } = &mut self.state
-            && is_abandoned
-            && *cause != Cause::Unreachable
-        {
+        let State::Down { cause, way } = &mut self.state else { return };
+        match way {
             // No probe comes any more: a request has to try it.
-            *way = Way::Trial { out: false };
+            Way::Probed { .. } if was_probed && !policy.is_probed && *cause != Cause::Unreachable => {
+                *way = Way::Trial { out: false };
+            }
+            // Nor does a request try it where probes come.
+            Way::Trial { out: false } if policy.is_probed => *way = Way::Probed { out: false },
+            _ => {}
         }
     }
 
@@ -117,6 +120,11 @@ impl Hysteresis {
     /// Up, and nothing has failed since the last success.
     pub(crate) const fn is_well(&self) -> bool {
         matches!(self.state, State::Up { failures: 0 })
+    }
+
+    /// Whether a probe may bring it back at any moment.
+    pub(crate) const fn is_probed(&self) -> bool {
+        matches!(self.state, State::Down { way: Way::Probed { .. }, .. })
     }
 
     /// Why it is down.
@@ -177,6 +185,14 @@ impl Hysteresis {
         }
     }
 
+    /// Nobody waits for the verdict of the trial any more, and it may take for ever: after a pause another may go.
+    pub(crate) fn leave_trial(&mut self, at: Surroundings) {
+        if let State::Down { way: way @ Way::Trial { out: true }, .. } = &mut self.state {
+            let pause = self.pause.max(self.policy.pause);
+            *way = Way::Paused(at.now + jittered(pause, self.policy.jitter, at.dice));
+        }
+    }
+
     /// A probe goes out: no further one out of turn is wanted meanwhile.
     pub(crate) const fn probe_out(&mut self) {
         if let State::Down { way: Way::Probed { out }, .. } = &mut self.state {
@@ -192,8 +208,11 @@ impl Hysteresis {
         match (role, self.state) {
             (Role::Probe, _) => self.judge_probe(at, outcome),
             (_, State::Up { failures }) => self.judge_up(at, outcome, failures),
-            (Role::Trial, State::Down { cause, .. }) => self.judge_trial(at, outcome, cause),
-            (Role::Request, State::Down { cause, .. }) => {
+            (Role::Trial, State::Down { cause, way: Way::Trial { out: true } }) => {
+                self.judge_trial(at, outcome, cause)
+            }
+            // A trial of before, too: something else has spoken since.
+            (_, State::Down { cause, .. }) => {
                 let is_news = outcome == Outcome::Unreachable && cause != Cause::Unreachable;
                 is_news.then(|| self.fall(at, Cause::Unreachable))
             }
@@ -274,25 +293,30 @@ impl Hysteresis {
             }
             (Outcome::Failure | Outcome::Poor | Outcome::Silent, State::Up { .. }) => {
                 self.probes = self.probes.saturating_add(1);
-                (self.probes >= self.policy.fall).then(|| self.fail_probes())
+                (self.probes >= self.policy.fall).then(|| self.fail_probes(at))
             }
-            (Outcome::Failure | Outcome::Poor | Outcome::Silent, State::Down { cause, .. }) => {
+            (Outcome::Failure | Outcome::Poor | Outcome::Silent, State::Down { cause, way }) => {
                 self.probes = 0;
-                // It is there again, but not well.
-                (cause == Cause::Unreachable).then(|| self.fail_probes())
+                // It is there again, but not well; while it is left alone it may be a probe of before that broke.
+                let is_news = cause == Cause::Unreachable && !matches!(way, Way::Paused(_));
+                is_news.then(|| self.fail_probes(at))
             }
         }
     }
 
-    /// A probe out of turn said nothing, or not enough: after the same pause there is another.
-    fn wait_again(&mut self, at: Surroundings) {
+    /// A probe out of turn said nothing, or not enough, or there was none: after the same pause there is another.
+    pub(crate) fn wait_again(&mut self, at: Surroundings) {
         if let State::Down { cause: Cause::Unreachable, way: way @ Way::Probed { .. } } = &mut self.state {
             *way = Way::Paused(at.now + jittered(self.pause, self.policy.jitter, at.dice));
         }
     }
 
-    fn fail_probes(&mut self) -> Cause {
+    fn fail_probes(&mut self, at: Surroundings) -> Cause {
         let cause = Cause::ProbesFailed;
+        if !self.policy.is_probed {
+            // It was the last one: nothing but a request can bring it back.
+            return self.fall(at, cause);
+        }
         self.probes = 0;
         self.state = State::Down { cause, way: Way::Probed { out: false } };
         cause
@@ -324,7 +348,8 @@ impl Hysteresis {
 /// A time that is longer or shorter by up to so many percent.
 fn jittered(time: Duration, percent: u32, dice: u32) -> Duration {
     let part = 2.0 * f64::from(dice) / f64::from(u32::MAX) - 1.0;
-    time.mul_f64((1.0 + part * f64::from(percent.min(100)) / 100.0).max(0.0))
+    let factor = (1.0 + part * f64::from(percent.min(100)) / 100.0).max(0.0);
+    duration(time.as_secs_f64() * factor)
 }
 
 #[cfg(test)]
@@ -528,5 +553,50 @@ mod tests {
         assert_eq!((second(0), second(u32::MAX)), (800, 1200));
         assert!((999..=1001).contains(&second(u32::MAX / 2)));
         assert_eq!(jittered(SECOND, 0, 0), SECOND);
+    }
+
+    /// What was at work when a backend died is told in any order: the refused connect may come before the rest.
+    #[test]
+    fn a_probe_that_broke_while_it_is_left_alone_says_nothing_new() {
+        let mut health = Hysteresis::new(HealthPolicy { is_probed: true, ..policy(1) });
+        health.judge(at(0), Unreachable, Role::Request);
+        for outcome in [Failure, Poor, Outcome::Silent] {
+            assert_eq!(health.judge(at(0), outcome, Role::Probe), None);
+        }
+        health.end_pause();
+        assert!(health.awaits_probe());
+    }
+
+    #[test]
+    fn a_trial_of_before_is_a_request_like_any_other() {
+        let mut health = hysteresis(1);
+        health.judge(at(0), Failure, Role::Request);
+        health.end_pause();
+        assert!(health.admit());
+        health.judge(at(1), Unreachable, Role::Request);
+        assert_eq!(health.judge(at(1), Success, Role::Trial), None, "it was sent before");
+        assert_eq!(health.pause_end(), Some(at(2).now));
+    }
+
+    #[test]
+    fn where_probes_begin_no_request_tries_it_any_more() {
+        let mut health = hysteresis(1);
+        health.judge(at(0), Failure, Role::Request);
+        health.end_pause();
+        health.set_policy(HealthPolicy { is_probed: true, ..policy(1) });
+        assert!(!health.admits());
+        assert_eq!(health.judge(at(1), Success, Role::Probe), Some(Cause::ProbesAnswered));
+    }
+
+    #[test]
+    fn a_pause_may_be_as_long_as_a_time_can_be() {
+        let mut health = Hysteresis::new(HealthPolicy {
+            pause: Duration::MAX,
+            pause_max: Duration::MAX,
+            jitter: 20,
+            ..policy(1)
+        });
+        health.judge(Surroundings { dice: u32::MAX, ..at(0) }, Failure, Role::Request);
+        assert_eq!(health.pause_end(), Some(Time::NEVER));
     }
 }

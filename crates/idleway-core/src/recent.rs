@@ -68,6 +68,16 @@ impl Tally {
         self.some.saturating_mul(100).checked_div(self.all).unwrap_or(0)
     }
 
+    /// By how many standard deviations this share and another one differ, squared, if both were of one kind.
+    pub(crate) fn deviation_squared(self, other: Self) -> f64 {
+        let [some, other_some, all, other_all] =
+            [self.some, other.some, self.all, other.all].map(|n| n as f64);
+        let (sum, total) = (some + other_some, all + other_all);
+        let apart = some * other_all - other_some * all;
+        let spread = all * other_all * sum * (total - sum);
+        if spread > 0.0 { apart * apart * total / spread } else { 0.0 }
+    }
+
     /// What is left without a part of it.
     pub(crate) fn without(self, part: Self) -> Self {
         Self { some: self.some.saturating_sub(part.some), all: self.all.saturating_sub(part.all) }
@@ -101,6 +111,18 @@ mod tests {
         whole.take_out(Time::from_nanos(1100), part);
         assert_eq!(whole.tally(Time::from_nanos(1100)), Tally { some: 0, all: 6 });
         assert_eq!(whole.tally(Time::from_nanos(2100)), Tally { some: 0, all: 3 });
+    }
+
+    #[test]
+    fn two_shares_are_as_far_apart_as_chance_would_have_it() {
+        let of = |some, all| Tally { some, all };
+        // A half and a tenth of 20: 0.4 / sqrt(0.3 * 0.7 * (1/20 + 1/20)) = 2.76.
+        let deviation = of(10, 20).deviation_squared(of(2, 20)).sqrt();
+        assert!((2.75..2.77).contains(&deviation), "{deviation}");
+        assert_eq!(of(10, 10).deviation_squared(of(10, 10)), 0.0);
+        assert_eq!(of(0, 10).deviation_squared(of(0, 0)), 0.0);
+        assert!(of(10, 10).deviation_squared(of(0, 20)) > 25.0);
+        assert!(of(8, 10).deviation_squared(of(3, 10)) < 25.0);
     }
 
     #[test]

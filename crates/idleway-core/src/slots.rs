@@ -171,6 +171,16 @@ impl<C> Slots<C> {
         }
     }
 
+    /// Whether a slot was that of a trial; from now on its work is like any other.
+    pub(crate) fn was_trial(&mut self, index: u32) -> bool {
+        let purpose = &mut self.slot_mut(index).purpose;
+        let was_trial = *purpose == Purpose::Trial;
+        if was_trial {
+            *purpose = Purpose::Work;
+        }
+        was_trial
+    }
+
     /// Lets a slot whose work has ended rest for a time, with its connection.
     pub(crate) fn settle(&mut self, backend: &mut Backend, index: u32, end: Time, kept: Option<Kept<C>>) {
         self.set_state(backend, index, State::Resting(Until::Time(end)));

@@ -71,7 +71,8 @@ pub struct HealthPolicy {
     pub fall: u32,
     /// Whether backends are probed regularly: then only probes bring one back, never a request that tries it.
     pub is_probed: bool,
-    /// A backend of whose requests so many percent more fail than of those of the rest of the pool is taken down.
+    /// A backend of whose requests so many percent more fail than of those of the rest of the pool, and more than chance
+    /// explains, is taken down.
     pub outlier: Option<u32>,
     /// While fewer than this many percent of the backends are up, those that are down although they can be reached
     /// are used too, after those that are up. 0: never.

@@ -13,6 +13,8 @@ use crate::{
 
 /// Fewer requests than so many say nothing about a backend, nor about the rest of the pool.
 const TELLING: u64 = 10;
+/// So many standard deviations apart two shares are not by chance, however often one looks.
+const CHANCE: f64 = 5.0;
 
 impl<C, W> Dispatcher<C, W> {
     /// Health learns from an outcome. Answers whether up or down changed, or the reason of it.
@@ -34,6 +36,12 @@ impl<C, W> Dispatcher<C, W> {
             self.turn(now, at, cause, before != Some(cause));
         }
         cause.is_some()
+    }
+
+    /// A probe out of turn came to nothing, or could not go: another is asked for when the same pause is over.
+    pub(super) fn probe_again(&mut self, now: Time, at: u32) {
+        let surroundings = self.surroundings(now, at);
+        self.change(at, |backend| backend.health.wait_again(surroundings));
     }
 
     /// One more slot of a backend that is coming back may be used. Answers whether that is so.
@@ -81,7 +89,7 @@ impl<C, W> Dispatcher<C, W> {
         self.backends[at as usize].health.is_well()
     }
 
-    fn surroundings(&mut self, now: Time, at: u32) -> Surroundings {
+    pub(super) fn surroundings(&mut self, now: Time, at: u32) -> Surroundings {
         let others_up = self.totals.up - u64::from(self.backends[at as usize].is_up());
         Surroundings { now, is_dark: others_up == 0, dice: self.jitter.dice() }
     }
@@ -101,7 +109,10 @@ impl<C, W> Dispatcher<C, W> {
         }
         let own = backend.lately.tally(now);
         let rest = self.lately.tally(now).without(own);
-        own.all >= TELLING && rest.all >= TELLING && own.percent() >= rest.percent() + u64::from(margin)
+        own.all >= TELLING
+            && rest.all >= TELLING
+            && own.percent() >= rest.percent() + u64::from(margin)
+            && own.deviation_squared(rest) >= CHANCE * CHANCE
     }
 
     /// A backend is up, or down, for a reason; it is news where it was not so before.
@@ -110,14 +121,17 @@ impl<C, W> Dispatcher<C, W> {
         self.change(at, |backend| {
             let is_up = backend.health.health() == Health::Up;
             backend.slow_start = if is_up { SlowStart::begin(now, backend.limit, whole) } else { None };
+            if cause == Cause::Unreachable {
+                // What it said before it was gone does not hold.
+                backend.withheld = None;
+            }
         });
-        let backend = &mut self.backends[at as usize];
         // What it did before is no reason to take it out once more.
-        let lately = std::mem::take(&mut backend.lately);
-        self.lately.take_out(now, lately);
+        self.forget_lately(now, at);
         if !is_news {
             return;
         }
+        let backend = &self.backends[at as usize];
         self.news.push(Change {
             backend: backend.key,
             at: now,
@@ -125,5 +139,11 @@ impl<C, W> Dispatcher<C, W> {
             cause,
             until: backend.health.pause_end(),
         });
+    }
+
+    /// Forgets what became of a backend's requests; from now on nobody is compared with that.
+    pub(super) fn forget_lately(&mut self, now: Time, at: u32) {
+        let lately = std::mem::take(&mut self.backends[at as usize].lately);
+        self.lately.take_out(now, lately);
     }
 }

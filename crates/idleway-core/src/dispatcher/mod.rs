@@ -177,7 +177,7 @@ impl<C, W> Dispatcher<C, W> {
             if !self.has_hope(would_wait) {
                 Arrival::Refused(self.refusal(Reason::NoBackendUp))
             } else if !would_wait && !is_at_bound && self.is_soon_free() {
-                let until = now + A_MOMENT;
+                let until = ask.deadline.min(now + A_MOMENT);
                 Arrival::Queued(self.queue.join(Ask { until, ..ask }, now))
             } else if !would_wait {
                 Arrival::Refused(match is_at_bound {
@@ -238,12 +238,17 @@ impl<C, W> Dispatcher<C, W> {
         effects
     }
 
-    /// The request was answered or its client left, but the backend has not finished: busy → lingering.
+    /// The request was answered or its client left, but the backend has not finished: busy → lingering. Of a trial that
+    /// may never end: after a pause another may be it.
     pub fn linger(&mut self, now: Time, slot: SlotId) {
-        self.advance(now);
+        let now = self.advance(now);
         if let Some(index) = self.at_work(slot) {
             self.slots.set_state(&mut self.backends[slot.backend as usize], index, State::Lingering);
             self.slots.note_work(index);
+            if self.slots.was_trial(index) {
+                let surroundings = self.surroundings(now, slot.backend);
+                self.change(slot.backend, |backend| backend.health.leave_trial(surroundings));
+            }
             self.refresh(slot.backend);
         }
         self.check();
@@ -258,11 +263,9 @@ impl<C, W> Dispatcher<C, W> {
             let purpose = self.slots.slot(index).purpose;
             let turned =
                 purpose != Purpose::Proof && self.judge(now, slot.backend, outcome, role_of(purpose));
-            if purpose == Purpose::Trial {
-                // It has spoken: another may be the trial.
-                self.slots.slot_mut(index).purpose = Purpose::Work;
-            }
-            if turned || purpose == Purpose::Trial {
+            // It has spoken: another may be the trial.
+            let was_trial = self.slots.was_trial(index);
+            if turned || was_trial {
                 self.serve_line(now, &mut effects);
             }
         }
@@ -315,8 +318,9 @@ impl<C, W> Dispatcher<C, W> {
         self.change(slot.backend, |backend| {
             backend.withheld = Some(backend.withheld.map_or(until, |told| told.max(until)));
         });
-        let role = role_of(self.slots.slot(index).purpose);
-        let turned = self.judge(now, slot.backend, Outcome::Success, role);
+        let purpose = self.slots.slot(index).purpose;
+        let turned =
+            purpose != Purpose::Proof && self.judge(now, slot.backend, Outcome::Success, role_of(purpose));
         self.free(now, index, kept, &mut effects);
         if turned {
             self.serve_line(now, &mut effects);
@@ -439,8 +443,7 @@ impl<C, W> Dispatcher<C, W> {
         } else {
             self.free(now, index, kept, effects);
         }
-        // A trial that settles without a verdict gives way to another, which needs an idle slot.
-        if turned || opened || (settles && purpose == Purpose::Trial) {
+        if turned || opened {
             self.serve_line(now, effects);
         }
     }
@@ -450,15 +453,15 @@ impl<C, W> Dispatcher<C, W> {
         let backend = &mut self.backends[slot.backend as usize];
         self.slots.set_state(backend, index, state);
         self.slots.note_work(index);
-        let entry = self.slots.slot_mut(index);
-        let is_trial = entry.purpose == Purpose::Trial;
-        if is_trial {
+        let was_trial = self.slots.was_trial(index);
+        if was_trial {
             // Another may be the trial, whatever comes of this one.
-            entry.purpose = Purpose::Work;
             backend.health.trial_over();
+        } else if self.slots.slot(index).purpose == Purpose::Probe {
+            self.probe_again(now, slot.backend);
         }
         self.refresh(slot.backend);
-        if is_trial {
+        if was_trial {
             self.serve_line(now, effects);
         }
     }

@@ -98,12 +98,18 @@ impl<C, W> Dispatcher<C, W> {
     }
 
     /// Takes an idle slot of a backend for a probe, with its connection; `None` while all are taken (busy is not sick)
-    /// or rest, in maintenance, and for unknown backends. The outcome with which it is released is the probe's.
+    /// or rest, in maintenance, and for unknown backends. The outcome with which it is released is the probe's. One that
+    /// waits for a probe out of turn, and cannot be probed now, waits for it again after the same pause.
     pub fn take_for_probe(&mut self, now: Time, backend: BackendKey) -> Option<Grant<C>> {
         let now = self.advance(now);
         let at = *self.by_key.get(&backend)?;
         let entry = &self.backends[at as usize];
         if entry.mode == Mode::Maintenance || entry.idle() == 0 || entry.withheld.is_some() {
+            if entry.health.awaits_probe() {
+                // Nothing tells when it can be probed.
+                self.probe_again(now, at);
+                self.check();
+            }
             return None;
         }
         self.change(at, |backend| backend.health.probe_out());
@@ -189,6 +195,7 @@ impl<C, W> Dispatcher<C, W> {
                 self.withheld.remove(&(time, at));
             }
             self.awaiting_probe.remove(&key);
+            self.forget_lately(self.now, at);
             self.forgotten.push(at);
         }
     }

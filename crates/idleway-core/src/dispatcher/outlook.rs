@@ -56,7 +56,7 @@ impl<C, W> Dispatcher<C, W> {
         if let Some(last_end) = self.queue.last_end() {
             early = early.min(last_end.max(slot_in(1.0)));
         }
-        if self.totals.on_trial > 0 {
+        if self.totals.on_trial + self.totals.probed > 0 {
             early = now;
         } else if let Some(&(pause_end, _)) = self.alarms.first() {
             early = early.min(pause_end.max(now));
@@ -136,6 +136,8 @@ impl<C, W> Dispatcher<C, W> {
                 State::Vacant | State::Parked => {}
                 _ if !self.backends[slot.backend as usize].is_up() => {}
                 _ if slot.purpose == Purpose::Proof => unproven += stride,
+                // It takes no time to speak of.
+                State::Busy if slot.purpose == Purpose::Probe => rests.push(Rest::Free(0.0)),
                 State::Busy | State::Lingering | State::Doubted => {
                     rests.push(Rest::Working(now.since(slot.since).as_secs_f64()));
                 }
@@ -146,11 +148,14 @@ impl<C, W> Dispatcher<C, W> {
         let count = |slots| usize::try_from(slots).unwrap_or(usize::MAX);
         let slots = count(self.totals.up_slots).saturating_sub(unproven);
         let mut idle = slots.saturating_sub(rests.len() * stride) / stride;
-        if let Some(&(end, _)) = self.withheld.first() {
-            // As if all that rest were asked again when the first of them is.
-            let withheld = (count(self.totals.withheld) / stride).min(idle).min(SAMPLE);
-            rests.extend(std::iter::repeat_n(Rest::Free(end.since(now).as_secs_f64()), withheld));
-            idle -= withheld;
+        // As if all that rest were asked again when the first of them is, and all that open did so with the first.
+        for (timers, aside) in [(&self.withheld, self.totals.withheld), (&self.alarms, self.totals.unopened)]
+        {
+            let end = timers.first().map_or(now, |&(end, _)| end);
+            let aside = (count(aside) / stride).min(idle);
+            let rest = Rest::Free(end.since(now).as_secs_f64());
+            rests.extend(std::iter::repeat_n(rest, aside.min(SAMPLE)));
+            idle -= aside;
         }
         rests.extend(std::iter::repeat_n(Rest::Free(0.0), idle.min(SAMPLE)));
         let each = slots as f64 / rests.len() as f64;

@@ -52,14 +52,13 @@ impl Condition {
     }
 
     pub(crate) fn set_policy(&mut self, policy: HealthPolicy) {
-        if let Some(down) = &mut self.down
-            && self.policy.is_probed
-            && !policy.is_probed
-            && down.until.is_none()
-            && !down.by_request
-            && down.why != Why::Unreachable
-        {
-            (down.by_request, down.out) = (true, false);
+        if let Some(down) = self.down.as_mut().filter(|down| down.until.is_none()) {
+            let loses_probes = self.policy.is_probed && !policy.is_probed && down.why != Why::Unreachable;
+            if loses_probes && !down.by_request {
+                (down.by_request, down.out) = (true, false);
+            } else if policy.is_probed && down.by_request && !down.out {
+                down.by_request = false;
+            }
         }
         self.policy = policy;
     }
@@ -84,6 +83,15 @@ impl Condition {
         self.down.is_some_and(|down| {
             down.why == Why::Unreachable && down.until.is_none() && !down.by_request && !down.out
         })
+    }
+
+    /// Whether a probe may bring it back at any moment.
+    pub(crate) fn is_probed(&self) -> bool {
+        self.down.is_some_and(|down| down.until.is_none() && !down.by_request)
+    }
+
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.down.is_some_and(|down| down.why == Why::Unreachable)
     }
 
     pub(crate) fn open(&self, slots: usize) -> usize {
@@ -137,6 +145,16 @@ impl Condition {
         }
     }
 
+    /// The client of the trial left.
+    pub(crate) fn leave_trial(&mut self, now: Time) {
+        let pause = self.last_pause.max(self.policy.pause);
+        if let Some(down) =
+            self.down.as_mut().filter(|down| down.until.is_none() && down.by_request && down.out)
+        {
+            *down = Down { until: Some(now + pause), by_request: false, out: false, ..*down };
+        }
+    }
+
     pub(crate) fn probe_out(&mut self) {
         if let Some(down) = self.down.as_mut().filter(|down| down.until.is_none() && !down.by_request) {
             down.out = true;
@@ -152,12 +170,14 @@ impl Condition {
         outcome: Outcome,
         role: Role,
     ) -> bool {
-        if role == Role::Trial {
-            self.trial_over();
-        }
         let Some(down) = self.down else {
             return self.judge_up(now, dark, outcome, role);
         };
+        let is_trial = role == Role::Trial && self.on_trial() && down.out;
+        let role = if role == Role::Trial && !is_trial { Role::Request } else { role };
+        if is_trial {
+            self.trial_over();
+        }
         match (role, outcome) {
             (Role::Request, Outcome::Unreachable) if down.why != Why::Unreachable => {
                 self.fall(now, dark, Why::Unreachable)
@@ -182,7 +202,7 @@ impl Condition {
             }
             (Role::Probe, Outcome::Failure | Outcome::Poor | Outcome::Silent) => {
                 self.probes = 0;
-                down.why == Why::Unreachable && self.fail_probes()
+                down.why == Why::Unreachable && down.until.is_none() && self.fail_probes(now, dark)
             }
         }
     }
@@ -197,7 +217,7 @@ impl Condition {
             }
             (Role::Probe, _) => {
                 self.probes += 1;
-                self.probes >= self.policy.fall && self.fail_probes()
+                self.probes >= self.policy.fall && self.fail_probes(now, dark)
             }
             (_, Outcome::Silent) => false,
             (_, Outcome::Success | Outcome::Poor) => {
@@ -211,7 +231,7 @@ impl Condition {
         }
     }
 
-    fn wait_again(&mut self, now: Time) -> bool {
+    pub(crate) fn wait_again(&mut self, now: Time) -> bool {
         if let Some(down) = &mut self.down
             && (down.why, down.until, down.by_request) == (Why::Unreachable, None, false)
         {
@@ -235,7 +255,10 @@ impl Condition {
         self.go_down(Down { why, until: Some(now + self.last_pause), by_request: false, out: false })
     }
 
-    fn fail_probes(&mut self) -> bool {
+    fn fail_probes(&mut self, now: Time, dark: bool) -> bool {
+        if !self.policy.is_probed {
+            return self.fall(now, dark, Why::Probes);
+        }
         self.go_down(Down { why: Why::Probes, until: None, by_request: false, out: false })
     }
 

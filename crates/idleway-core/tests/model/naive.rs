@@ -216,6 +216,10 @@ impl Naive {
         let key = self.key_of(name);
         self.work(key, name).state = Taken::Lingering;
         self.note_work(key, name);
+        if self.was_trial(key, name) {
+            let now = self.now;
+            self.sites.get_mut(&key).unwrap().health.leave_trial(now);
+        }
     }
 
     pub(crate) fn doubt(&mut self, name: Name, choose: Choose<'_>) {
@@ -226,10 +230,8 @@ impl Naive {
         let key = self.key_of(name);
         let purpose = self.work(key, name).purpose;
         let turned = purpose != Purpose::Proof && self.judge(key, outcome, purpose);
-        if purpose == Purpose::Trial {
-            self.work(key, name).purpose = Purpose::Work;
-        }
-        if turned || purpose == Purpose::Trial {
+        let was_trial = self.was_trial(key, name);
+        if turned || was_trial {
             self.serve_line(choose);
         }
     }
@@ -273,7 +275,7 @@ impl Naive {
         } else {
             self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)), choose);
         }
-        if turned || opens || (settles && purpose == Purpose::Trial) {
+        if turned || opens {
             self.serve_line(choose);
         }
     }
@@ -289,7 +291,7 @@ impl Naive {
         let purpose = self.work(key, name).purpose;
         let site = self.sites.get_mut(&key).unwrap();
         site.withheld = site.withheld.max(Some(until));
-        let turned = self.judge(key, Outcome::Success, purpose);
+        let turned = purpose != Purpose::Proof && self.judge(key, Outcome::Success, purpose);
         self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)), choose);
         if turned {
             self.serve_line(choose);
@@ -299,7 +301,11 @@ impl Naive {
     fn judge(&mut self, key: BackendKey, outcome: Outcome, purpose: Purpose) -> bool {
         let dark = !self.sites.iter().any(|(other, site)| *other != key && site.is_up());
         let site = self.sites.get_mut(&key).unwrap();
-        site.health.judge(self.now, dark, site.slots, outcome, purpose.role())
+        let turned = site.health.judge(self.now, dark, site.slots, outcome, purpose.role());
+        if turned && site.health.is_unreachable() {
+            site.withheld = None;
+        }
+        turned
     }
 
     /// Spans of 2^33 ns: the one that runs and the one before count.
@@ -416,6 +422,8 @@ impl Naive {
         let may = site.mode != Mode::Maintenance && site.idle() > 0 && site.withheld.is_none();
         if may {
             site.take(name, 0, kept, true);
+        } else if site.health.awaits_probe() {
+            site.health.wait_again(self.now);
         }
         may
     }
@@ -455,6 +463,17 @@ impl Naive {
         assert_eq!(counts.kept, sum(&|site| site.parked.len()));
         assert_eq!(counts.backends, self.sites.len() as u64);
         assert_eq!(counts.up, sum(&|site| site.is_up().into()));
+        assert_eq!(counts.up_slots, sum(&|site| if site.is_up() { site.slots } else { 0 }));
+        assert_eq!(counts.on_trial, sum(&|site| site.on_trial().into()));
+        assert_eq!(counts.ready, sum(&|site| site.is_counted().into()));
+        assert_eq!(counts.doubtful, sum(&|site| site.is_doubtful().into()));
+        assert_eq!(counts.withheld, sum(&|site| if site.is_up() { rests(site) } else { 0 }));
+        assert_eq!(
+            counts.unopened,
+            sum(&|site| if site.is_up() { site.unopened() - rests(site).min(site.unopened()) } else { 0 })
+        );
+        assert_eq!(counts.probed, sum(&|site| (site.is_counted() && site.health.is_probed()).into()));
+        assert_eq!(counts.brief, self.soon_free() as u64);
         assert_eq!(counts.waiting, (self.front.len() + self.main.len()) as u64);
     }
 
@@ -540,14 +559,29 @@ impl Naive {
         }
     }
 
+    /// Whether it was a trial; from now on it is not.
+    fn was_trial(&mut self, key: BackendKey, name: Name) -> bool {
+        let work = self.work(key, name);
+        let was_trial = work.purpose == Purpose::Trial;
+        if was_trial {
+            work.purpose = Purpose::Work;
+        }
+        was_trial
+    }
+
     fn put_to_rest(&mut self, name: Name, state: Taken, choose: Choose<'_>) {
         let key = self.key_of(name);
         self.note_work(key, name);
         let work = self.work(key, name);
         work.state = state;
-        if work.purpose == Purpose::Trial {
-            work.purpose = Purpose::Work;
-            self.sites.get_mut(&key).unwrap().health.trial_over();
+        let is_probe = work.purpose == Purpose::Probe;
+        let (was_trial, now) = (self.was_trial(key, name), self.now);
+        let health = &mut self.sites.get_mut(&key).unwrap().health;
+        if is_probe {
+            health.wait_again(now);
+        }
+        if was_trial {
+            health.trial_over();
             self.serve_line(choose);
         }
     }

@@ -77,6 +77,11 @@ impl Site {
         self.work.len() < self.health.open(self.slots)
     }
 
+    /// Idle slots that may not be used yet.
+    pub(crate) fn unopened(&self) -> usize {
+        self.idle() - self.health.open(self.slots).saturating_sub(self.work.len()).min(self.idle())
+    }
+
     fn is_ready(&self) -> bool {
         self.mode == Mode::Ready && self.slots > 0
     }

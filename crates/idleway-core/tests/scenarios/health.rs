@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use idleway_core::{
-    Arrival, BackendKey, Cause, Collected, Health, HealthPolicy, Outcome, PoolSpec, Reason, RetryPolicy,
-    Time, Until,
+    Arrival, BackendKey, Cause, Collected, Health, HealthPolicy, Mode, Outcome, PoolSpec, Reason,
+    RetryPolicy, Time, Until,
 };
 
 use crate::stage::*;
@@ -44,7 +44,7 @@ fn a_backend_that_cannot_be_reached_is_down_until_a_probe_reaches_it() {
 
 #[test]
 fn what_a_probe_without_a_slot_saw_counts_like_any_other() {
-    let health = HealthPolicy { rise: 2, fall: 2, ..HealthPolicy::default() };
+    let health = HealthPolicy { rise: 2, fall: 2, is_probed: true, ..HealthPolicy::default() };
     let mut stage = healthy(5, &[(A, 1), (B, 1)], health);
     let held = [granted(&mut stage, ask()), granted(&mut stage, ask())];
     queued(&mut stage, ask(), "ann");
@@ -283,4 +283,179 @@ fn the_rest_after_a_broken_exchange_costs_nobody_a_refusal() {
     queued(&mut stage, avoiding(&[A]), "the same again");
     assert_eq!(refused(&mut stage, ask()).reason, Reason::Busy);
     assert_eq!(woken(stage.tick(at(50))), ["the same again"]);
+}
+
+/// A pool that learned that its work takes a minute.
+fn with_work_of_a_minute(queue_length: usize, slots: u32, health: HealthPolicy) -> Stage {
+    let mut stage = healthy(queue_length, &[(A, slots)], health);
+    for minute in 0..3 {
+        let held: Vec<_> = (0..slots).map(|_| granted(&mut stage, ask())).collect();
+        for grant in held {
+            assert!(stage.release(at((minute + 1) * 60_000), grant.slot, Outcome::Success, None).is_none());
+        }
+    }
+    stage
+}
+
+#[test]
+fn a_backend_that_its_last_probe_took_out_comes_back_without_probes() {
+    let mut stage = healthy(5, &[(A, 1)], HealthPolicy { is_probed: true, ..HealthPolicy::default() });
+    let probe = stage.take_for_probe(NOW, A).expect("idle");
+    assert!(stage.reconfigure(NOW, spec(5, &[(A, 1)])).is_none(), "no probe after this one");
+    assert!(stage.release(NOW, probe.slot, Outcome::Failure, None).is_none());
+    assert_eq!(
+        (news(&mut stage), stage.next_deadline()),
+        (vec![(A, Health::Down, Cause::ProbesFailed)], Some(at(250)))
+    );
+    assert!(stage.tick(at(250)).is_none());
+    let trial = granted(&mut stage, ask());
+    assert!(stage.release(at(251), trial.slot, Outcome::Success, None).is_none());
+    assert_eq!(news(&mut stage), [(A, Health::Up, Cause::TrialServed)]);
+}
+
+#[test]
+fn a_probe_that_nobody_holds_any_more_is_followed_by_another() {
+    let mut stage = stage(5, &[(A, 2)]);
+    assert!(stage.observe(NOW, A, Outcome::Unreachable).is_none());
+    assert!(stage.tick(at(250)).is_none());
+    let probe = stage.take_for_probe(at(250), A).expect("idle");
+    assert!(stage.rest(at(260), probe.slot, Until::Proof).is_none());
+    assert_eq!((stage.awaiting_probe(A), stage.next_deadline()), (None, Some(at(510))));
+    assert!(stage.tick(at(510)).is_none());
+    assert_eq!(stage.awaiting_probe(A), Some(A));
+}
+
+#[test]
+fn a_backend_that_cannot_be_probed_now_is_asked_for_again() {
+    let mut stage = stage(5, &[(A, 1)]);
+    assert!(stage.observe(NOW, A, Outcome::Unreachable).is_none());
+    assert!(stage.set_mode(NOW, A, Mode::Maintenance).is_none());
+    assert!(stage.tick(at(250)).is_none());
+    assert!(stage.take_for_probe(at(250), A).is_none());
+    assert_eq!((stage.awaiting_probe(A), stage.next_deadline()), (None, Some(at(500))));
+    assert!(stage.set_mode(at(300), A, Mode::Ready).is_none());
+    assert!(stage.tick(at(500)).is_none());
+    assert!(stage.take_for_probe(at(500), A).is_some(), "nothing else would have told that it can be");
+}
+
+#[test]
+fn a_trial_whose_client_left_gives_way_to_another_after_a_pause() {
+    let mut stage = stage(5, &[(A, 2)]);
+    let first = granted(&mut stage, ask());
+    assert!(stage.release(NOW, first.slot, Outcome::Failure, None).is_none());
+    assert!(stage.tick(at(250)).is_none());
+    let trial = granted(&mut stage, ask());
+    queued(&mut stage, ask(), "ann");
+    stage.linger(at(300), trial.slot);
+    assert_eq!(stage.next_deadline(), Some(at(550)), "it may hang for ever");
+    assert_eq!(woken(stage.tick(at(550))), ["ann"]);
+}
+
+#[test]
+fn what_a_backend_said_before_it_was_gone_does_not_hold() {
+    let mut stage = stage(5, &[(A, 2)]);
+    let (busy, gone) = (granted(&mut stage, ask()), granted(&mut stage, ask()));
+    assert!(stage.withhold(NOW, busy.slot, at(60_000), None).is_none());
+    assert!(stage.release(at(1), gone.slot, Outcome::Unreachable, None).is_none());
+    assert_eq!((stage.counts().idle, stage.next_deadline()), (2, Some(at(251))));
+    assert!(stage.tick(at(251)).is_none());
+    assert!(stage.take_for_probe(at(251), A).is_some());
+}
+
+#[test]
+fn a_proof_that_is_told_to_wait_says_nothing_about_health() {
+    let mut stage = stage(0, &[(A, 1)]);
+    let grant = granted(&mut stage, ask());
+    assert!(stage.rest(NOW, grant.slot, Until::Proof).is_none());
+    assert!(stage.observe(NOW, A, Outcome::Failure).is_none());
+    let proof = stage.take_for_proof(NOW, A).expect("a slot without proof");
+    assert!(stage.withhold(NOW, proof.slot, at(10), None).is_none());
+    assert_eq!((stage.counts().resting, stage.counts().up), (1, 0), "the slot is free, the backend is down");
+    assert!(stage.tick(at(10)).is_none());
+    assert_eq!(stage.counts().idle, 1);
+}
+
+/// A handful of requests, some of which fail everywhere, do not take anybody out by chance.
+#[test]
+fn few_failures_more_than_the_others_have_are_chance() {
+    let health = HealthPolicy { outlier: Some(50), failures: 1000, ..HealthPolicy::default() };
+    let mut stage = healthy(0, &[(A, 1), (B, 1)], health);
+    // A fails 8 of 10, B 3 of 10.
+    for round in 0..60 {
+        let held = [granted(&mut stage, ask()), granted(&mut stage, ask())];
+        for grant in held.into_iter().rev() {
+            let fails = if grant.backend == A { round % 10 > 1 } else { round % 10 > 6 };
+            let outcome = if fails { Outcome::Poor } else { Outcome::Success };
+            drop(stage.release(NOW, grant.slot, outcome, None));
+        }
+        match news(&mut stage)[..] {
+            [] => {}
+            [(A, Health::Down, Cause::Outlier)] if round > 20 => return,
+            ref other => panic!("{other:?} in round {round}"),
+        }
+    }
+    panic!("what goes on like that is no chance");
+}
+
+#[test]
+fn nobody_is_compared_with_those_that_are_gone() {
+    let health = HealthPolicy { outlier: Some(50), failures: 1000, ..HealthPolicy::default() };
+    let mut stage = healthy(0, &[(A, 1), (B, 1)], health);
+    let serve = |stage: &mut Stage, outcome| {
+        let grant = granted(stage, ask());
+        drop(stage.release(NOW, grant.slot, outcome, None));
+    };
+    (0..60).for_each(|_| serve(&mut stage, Outcome::Success));
+    assert!(stage.reconfigure(NOW, PoolSpec { health, ..spec(0, &[(A, 1)]) }).is_none());
+    (0..60).for_each(|_| serve(&mut stage, Outcome::Poor));
+    assert!(news(&mut stage).is_empty(), "it is alone");
+}
+
+#[test]
+fn a_probe_makes_nobody_too_late() {
+    let mut stage = with_work_of_a_minute(5, 1, HealthPolicy::default());
+    let now = at(180_000);
+    let probe = stage.take_for_probe(now, A).expect("idle");
+    assert_eq!(stage.estimate(now).wait, Some(Duration::ZERO));
+    let mut ask = ask();
+    ask.deadline = at(280_000);
+    queued(&mut stage, ask, "ann");
+    assert_eq!(woken(stage.release(now, probe.slot, Outcome::Success, None)), ["ann"]);
+}
+
+#[test]
+fn nobody_waits_for_a_probe_beyond_its_deadline() {
+    let mut stage = stage(0, &[(A, 1)]);
+    let _probe = stage.take_for_probe(NOW, A).expect("idle");
+    let mut ask = ask();
+    ask.deadline = at(30);
+    queued(&mut stage, ask, "ann");
+    assert_eq!(stage.next_deadline(), Some(at(30)));
+}
+
+#[test]
+fn slots_that_are_not_open_yet_are_not_promised_at_once() {
+    let slow_start = Duration::from_secs(120);
+    let health = HealthPolicy { slow_start, is_probed: true, ..HealthPolicy::default() };
+    let mut stage = with_work_of_a_minute(0, 4, health);
+    assert!(stage.observe(at(180_000), A, Outcome::Failure).is_none());
+    assert!(stage.observe(at(180_000), A, Outcome::Success).is_none());
+    let _first = granted(&mut stage, ask());
+    let refusal = refused(&mut stage, ask());
+    let told = refusal.retry_after.as_secs();
+    assert!((30..=46).contains(&told), "the next one opens in half a minute: {told}");
+}
+
+#[test]
+fn one_that_a_probe_may_bring_back_makes_nobody_too_late() {
+    let health = HealthPolicy { is_probed: true, ..HealthPolicy::default() };
+    let mut stage = with_work_of_a_minute(5, 1, health);
+    let now = at(180_000);
+    assert!(stage.reconfigure(now, PoolSpec { health, ..spec(5, &[(A, 1), (B, 1)]) }).is_none());
+    assert!(stage.observe(now, B, Outcome::Failure).is_none());
+    let _held = granted(&mut stage, ask());
+    let mut ask = ask();
+    ask.deadline = at(270_000);
+    queued(&mut stage, ask, "ann");
+    assert_eq!(woken(stage.observe(now, B, Outcome::Success)), ["ann"]);
 }
