@@ -214,9 +214,11 @@ impl Keys {
         charge.account != EVERYONE && self.settle_own(charge, now)
     }
 
-    /// Counts a slot that was granted before the keys were counted: nothing was charged, all is settled.
+    /// Counts a slot that was granted before the keys were counted: nothing was charged, all is settled. Of the weights
+    /// with which a key holds slots the largest is its weight, in whatever order they are counted.
     pub(crate) fn count(&mut self, charge: &mut Charge) {
-        charge.account = self.open(charge.key, charge.weight, charge.lane);
+        let counted = self.by_key.get(&charge.key).map_or(0, |&index| self.account(index).weight);
+        charge.account = self.open(charge.key, charge.weight.max(counted), charge.lane);
         charge.amount = 0;
         if charge.account != EVERYONE {
             self.change(charge.account, charge.lane, |share| share.slots += 1);

@@ -114,7 +114,7 @@ impl Accounts {
         charge.amount = 0;
         if self.are_kept() {
             let account = self.accounts.entry(charge.key).or_default();
-            account.weight = charge.weight;
+            account.weight = account.weight.max(charge.weight);
             account.shares.entry(charge.lane).or_default().slots += 1;
         }
     }
