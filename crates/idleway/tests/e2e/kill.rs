@@ -74,7 +74,7 @@ fn visit(gateway: &idleway::Gateway, number: usize, done: &AtomicUsize) -> Vec<u
 }
 
 fn is_keyed(nth: usize) -> bool {
-    nth % 2 == 0
+    nth.is_multiple_of(2)
 }
 
 /// Kills one backend after the other and starts it again; answers how many it killed.
