@@ -20,6 +20,7 @@ mod deadline;
 mod departure;
 mod expect;
 mod fairness;
+mod faults;
 mod framing;
 mod headers;
 mod kept;

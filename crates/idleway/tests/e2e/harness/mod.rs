@@ -17,9 +17,9 @@ use idleway::{Gateway, SlotCounts};
 
 pub(crate) use backend::Backend;
 pub(crate) use client::{Client, Response, ask, get, head_of, post};
-pub(crate) use gate::Gate;
+pub(crate) use gate::{Door, Gate};
 pub(crate) use line::Line;
-pub(crate) use visit::{CUT, Visit};
+pub(crate) use visit::{CUT, Connection, Visit};
 pub(crate) use wire::Head;
 
 /// When a test that still waits has failed.
@@ -41,12 +41,21 @@ pub(crate) fn start(config: &str) -> Gateway {
 
 /// Waits until `condition` holds, for what crosses threads and wakes nobody here.
 #[track_caller]
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
+pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    assert!(comes_to(condition), "it did not come to: {what}");
+}
+
+/// Looks again and again whether `condition` holds: the less often the longer it takes, since whoever waits for long
+/// is not to keep the cores from the others.
+fn comes_to(mut condition: impl FnMut() -> bool) -> bool {
+    let since = Instant::now();
     while !condition() {
-        assert!(Instant::now() < until, "it did not come to: {what}");
-        thread::park_timeout(Duration::from_micros(200));
+        if since.elapsed() > PATIENCE {
+            return false;
+        }
+        thread::park_timeout((since.elapsed() / 8).max(Duration::from_micros(200)));
     }
+    true
 }
 
 /// Lets this time pass: as work that takes it, or a client that was told to. What happens meanwhile is no business
@@ -61,11 +70,8 @@ pub(crate) fn spend(time: Duration) {
 /// Waits until the Slots stand like this.
 #[track_caller]
 pub(crate) fn until_slots(gateway: &Gateway, what: &str, condition: impl Fn(SlotCounts) -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !condition(gateway.slots()) {
-        assert!(Instant::now() < until, "it did not come to: {what}; the slots are {:?}", gateway.slots());
-        thread::park_timeout(Duration::from_micros(200));
-    }
+    let came = comes_to(|| condition(gateway.slots()));
+    assert!(came, "it did not come to: {what}; the slots are {:?}", gateway.slots());
 }
 
 /// Waits until all `slots` are idle and nobody is in line.

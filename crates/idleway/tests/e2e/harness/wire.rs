@@ -13,6 +13,8 @@ use super::PATIENCE;
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
     ahead: Vec<u8>,
+    /// How many bytes are still read from the socket; the kernel keeps what comes behind them.
+    left: usize,
 }
 
 /// A start line and its fields.
@@ -77,11 +79,21 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, ahead: Vec::new() }
+        Self { stream, ahead: Vec::new(), left: usize::MAX }
     }
 
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
+    }
+
+    /// From now on exactly so many bytes are read: what is cut by that looks as if the other side had ended there.
+    pub(crate) fn read_only(&mut self, bytes: usize) {
+        self.left = bytes;
+    }
+
+    /// Waits until a byte has come, and leaves it with the kernel; false where the other side has ended instead.
+    pub(crate) fn comes_more(&self) -> io::Result<bool> {
+        self.stream.peek(&mut [0]).map(|bytes| bytes > 0)
     }
 
     /// Whether nothing has come so far.
@@ -120,6 +132,11 @@ impl Wire {
 
     /// RST: the other side sees a connection that broke.
     pub(crate) fn reset(self) {
+        self.reset_at_close();
+    }
+
+    /// Once this is dropped the other side sees a connection that broke.
+    pub(crate) fn reset_at_close(&self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
@@ -229,7 +246,10 @@ impl Wire {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut bytes = [0; 16 * 1024];
-        let read = self.stream.read(&mut bytes)?;
+        let room = bytes.len().min(self.left);
+        // Of no room nothing is read, as at an end.
+        let read = self.stream.read(&mut bytes[..room])?;
+        self.left -= read;
         self.ahead.extend_from_slice(&bytes[..read]);
         Ok(read)
     }
