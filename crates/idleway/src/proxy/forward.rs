@@ -46,6 +46,10 @@ pub(super) async fn forward<'a>(
             client.confirm().await?;
         }
         record.granted(&backend, permit.waited());
+        if let Some(failure) = &last_failure {
+            pool.metrics.retries.of(&failure.reject).increment();
+            tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");
+        }
         let key = permit.backend();
         client.send_continue();
         let attempt = Attempt { live, snapshot, way, backend: &backend, request, upload: &upload, deadline };
@@ -58,8 +62,6 @@ pub(super) async fn forward<'a>(
         {
             return Err(failure.reject.into());
         }
-        pool.metrics.retries.of(&failure.reject).increment();
-        tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");
         now = Instant::now();
         // Its wait begins anew: the attempt may have used up what was left of the first one.
         let avoid = std::mem::take(&mut ask.avoid);

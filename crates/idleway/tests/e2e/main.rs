@@ -19,6 +19,7 @@ mod chaos;
 mod deadline;
 mod departure;
 mod expect;
+mod failover;
 mod fairness;
 mod faults;
 mod framing;
