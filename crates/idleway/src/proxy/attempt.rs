@@ -185,8 +185,13 @@ impl<'a> Attempt<'a> {
         rest: Duration,
     ) -> Result<Attempted, Stop> {
         self.way.pool.metrics.backend_busy.increment();
-        client.stays_for(Box::pin(discard_rest(&mut work))).await?;
-        work.withhold(now() + rest);
+        let has_ended = client.stays_for(Box::pin(discard_rest(&mut work))).await?;
+        if has_ended {
+            work.withhold(now() + rest);
+        } else {
+            // Whatever it means by its status, only its own end frees the Slot.
+            drop(work);
+        }
         let backend = self.backend.name.clone();
         let reject = Reject::BackendBusy { backend, status, retry_after: rest.max(LEAST_RETRY_AFTER) };
         Ok(self.failed(Reached::ResponseBegun, reject))
@@ -224,7 +229,10 @@ impl<'a> Attempt<'a> {
         match result {
             Ok(()) => match busy::rest_told(response, self.plan()) {
                 // Its body had streamed away: the client has to come again itself.
-                Some(rest) => work.withhold(now() + rest),
+                Some(rest) => {
+                    self.way.pool.metrics.backend_busy.increment();
+                    work.withhold(now() + rest);
+                }
                 None => work.over(self.outcome_of(response.status())),
             },
             Err(broken) => {

@@ -15,6 +15,7 @@ mod harness;
 
 mod abandon;
 mod bounds;
+mod busy;
 mod chaos;
 mod deadline;
 mod departure;
