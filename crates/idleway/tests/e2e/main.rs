@@ -25,6 +25,7 @@ mod fairness;
 mod faults;
 mod framing;
 mod headers;
+mod health;
 mod kept;
 mod key_bound;
 mod kill;
