@@ -244,7 +244,8 @@ fn a_gibibyte_each_way_takes_constant_memory() {
     let before = program.most_memory();
     relay_both_ways(&program, GIBIBYTE);
     let after = program.most_memory();
-    assert!(after - before < 64 << 20, "{} MiB became {} MiB", before >> 20, after >> 20);
+    // The kernel adds up what its cores have counted, and may be a few pages short of it.
+    assert!(after.saturating_sub(before) < 64 << 20, "{} MiB became {} MiB", before >> 20, after >> 20);
 }
 
 #[cfg(target_os = "linux")]
