@@ -47,7 +47,7 @@ fn three_broken_exchanges_in_a_row_take_a_backend_out_and_one_request_brings_it_
     until_all_idle(&gateway, 2);
 }
 
-/// It has two Slots, and while it is tried only one of them is used.
+/// It has two Slots. While it is tried only one of them is used, although the other backend is busy.
 #[test]
 fn while_one_request_tries_a_backend_no_other_does() {
     let (gate, visits) = (Gate::new(), AtomicUsize::new(0));
@@ -59,7 +59,14 @@ fn while_one_request_tries_a_backend_no_other_does() {
         door.pass()?;
         visit.answer("mended")
     });
-    let sound = Backend::answering("sound");
+    let held = Gate::new();
+    let holding = held.door();
+    let sound = Backend::new(move |visit| {
+        if visit.path() == "/held" {
+            holding.pass()?;
+        }
+        visit.answer("sound")
+    });
     let gateway = start(&format!(
         "backends = [{{ url = {:?}, slots = 2 }}, {:?}]\n{IN_TURN}health = {{ pause = \"10ms\" }}",
         tried.url(),
@@ -77,10 +84,14 @@ fn while_one_request_tries_a_backend_no_other_does() {
         }
         trial.is_some()
     });
-    for _ in 0..20 {
-        assert_eq!(ask(&gateway, get("/")).text(), "sound");
+    let mut busy = Client::asking(&gateway, get("/held"));
+    sound.until_at_work();
+    for _ in 0..3 {
+        assert_eq!(ask(&gateway, get("/")).reason(), "busy");
     }
     assert_eq!((tried.seen().heads.len(), gateway.backends().up), (4, 1));
+    held.open();
+    assert_eq!(busy.answer().text(), "sound");
     gate.open();
     assert_eq!(trial.unwrap().answer().text(), "mended");
     assert_eq!(gateway.backends().up, 2);

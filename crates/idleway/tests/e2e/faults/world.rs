@@ -2,12 +2,12 @@
 
 use std::io;
 
-use idleway::Gateway;
+use idleway::{Gateway, SlotCounts};
 
 use super::death::{Death, Fate, Met, mortal};
 use crate::harness::*;
 
-pub(super) const BODY: &str = "hello";
+const BODY: &str = "hello";
 
 /// What kind of request is sent.
 #[derive(Debug, Clone, Copy)]
@@ -27,19 +27,15 @@ pub(super) const KEYED: Kind = Kind { path: "/keyed", is_repeatable: true, ..WIT
 pub(super) const WITH_KEY: Kind = Kind { fields: "Idempotency-Key: \"k\"\r\n", ..POST };
 
 impl Kind {
-    fn request(&self, id: &str, is_chunked: bool) -> String {
-        let framing = match (self.method, is_chunked) {
-            ("GET", _) => String::new(),
-            (_, false) => format!("Content-Length: {}\r\n", BODY.len()),
-            (_, true) => "Transfer-Encoding: chunked\r\n".to_owned(),
-        };
-        let body = match (self.method, is_chunked) {
-            ("GET", _) => String::new(),
-            (_, false) => BODY.to_owned(),
-            (_, true) => format!("{:x}\r\n{BODY}\r\n0\r\n\r\n", BODY.len()),
+    /// Its bytes, and those of them that are sent once the first are on their way to a backend.
+    fn request(&self, id: &str, streams: bool) -> (String, &'static str) {
+        let (framing, first, rest) = match (self.method, streams) {
+            ("GET", _) => ("", "", ""),
+            (_, false) => ("Content-Length: 5\r\n", BODY, ""),
+            (_, true) => ("Transfer-Encoding: chunked\r\n", "2\r\nhe\r\n", "3\r\nllo\r\n0\r\n\r\n"),
         };
         let Self { method, path, fields, .. } = self;
-        head_of(method, path, &format!("X-Request-Id: {id}\r\n{fields}{framing}")) + &body
+        (head_of(method, path, &format!("X-Request-Id: {id}\r\n{fields}{framing}")) + first, rest)
     }
 }
 
@@ -48,7 +44,7 @@ impl Kind {
 pub(super) struct Making {
     /// The connection that dies has served a request before.
     pub(super) is_reused: bool,
-    /// A body does not fit the buffer: it streams, in chunks.
+    /// A body does not fit the buffer: the rest of it streams, in chunks.
     pub(super) streams: bool,
 }
 
@@ -143,7 +139,13 @@ impl World {
 
     fn ask(&mut self, kind: Kind, id: &str) -> Option<Response> {
         let client = &mut self.clients[self.near];
-        client.send(kind.request(id, self.making.streams));
+        let (first, rest) = kind.request(id, self.making.streams);
+        client.send(first);
+        if !rest.is_empty() {
+            let is_on_its_way = |slots: SlotCounts| slots.busy == 1 || self.fate.shows();
+            until_slots(&self.gateway, "the request on its way", is_on_its_way);
+            client.send(rest);
+        }
         let answer = client.try_answer(kind.method).ok();
         if answer.as_ref().is_none_or(|answer| answer.field("Connection") == Some("close")) {
             *client = Client::of(&self.gateway);
