@@ -109,7 +109,9 @@ impl<C, W> Dispatcher<C, W> {
             let waiting = f64::from(self.queue.waiting());
             let outlook = self.outlook(self.now);
             let seconds = outlook.map(|outlook| soonest(&outlook) + waiting * outlook.spacing());
-            duration(seconds.unwrap_or_default())
+            // Nothing was served yet: all that is known is how long backends said that they are busy.
+            let rest = || self.withheld.first().map(|&(end, _)| end.since(self.now));
+            seconds.map(duration).or_else(rest).unwrap_or_default()
         };
         Refusal { reason, retry_after: self.jitter.spread(wait) }
     }

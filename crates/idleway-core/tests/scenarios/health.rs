@@ -103,15 +103,19 @@ fn a_busy_backend_rests_with_all_its_idle_slots_and_is_not_hurt() {
 
 #[test]
 fn who_is_refused_while_all_rest_is_told_when_they_are_asked_again() {
-    let mut stage = stage(0, &[(A, 1)]);
-    let served = granted(&mut stage, ask());
-    assert!(stage.release(at(10), served.slot, Outcome::Success, None).is_none());
-    let busy = granted(&mut stage, ask());
-    assert!(stage.withhold(at(10), busy.slot, at(8000), None).is_none());
-    let refusal = refused(&mut stage, ask());
-    assert_eq!(refusal.reason, Reason::Busy);
-    let told = refusal.retry_after.as_secs();
-    assert!((8..=14).contains(&told), "{told}");
+    for has_served in [true, false] {
+        let mut stage = stage(0, &[(A, 1)]);
+        if has_served {
+            let served = granted(&mut stage, ask());
+            assert!(stage.release(at(10), served.slot, Outcome::Success, None).is_none());
+        }
+        let busy = granted(&mut stage, ask());
+        assert!(stage.withhold(at(10), busy.slot, at(8000), None).is_none());
+        let refusal = refused(&mut stage, ask());
+        assert_eq!(refusal.reason, Reason::Busy);
+        let told = refusal.retry_after.as_secs();
+        assert!((8..=14).contains(&told), "{told}");
+    }
 }
 
 #[test]

@@ -127,6 +127,11 @@ impl<'a> Attempt<'a> {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
+    /// How long it has until its deadline.
+    fn left(&self) -> Duration {
+        self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
     fn may_try_again(&self, client: &Client, reached: Reached) -> bool {
         reached.may_try_again(self.way.is_repeatable, self.upload.is_at_hand(client))
     }
@@ -169,8 +174,7 @@ impl<'a> Attempt<'a> {
         client: &mut Client,
     ) -> Result<Result<Box<BackendConnection>, ConnectError>, Departed> {
         let core = client.core().index();
-        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let within = left.unwrap_or(Duration::MAX).min(self.plan().connect_timeout);
+        let within = self.left().min(self.plan().connect_timeout);
         // Boxed: what a connect needs is much, and most requests need none.
         client.stays_for(Box::pin(BackendConnection::connect(&self.backend.addresses, core, within))).await
     }
@@ -185,7 +189,7 @@ impl<'a> Attempt<'a> {
         rest: Duration,
     ) -> Result<Attempted, Stop> {
         self.way.pool.metrics.backend_busy.increment();
-        let has_ended = client.stays_for(Box::pin(discard_rest(&mut work))).await?;
+        let has_ended = client.stays_for(Box::pin(discard_rest(&mut work, self.left()))).await?;
         if has_ended {
             work.withhold(now() + rest);
         } else {

@@ -155,10 +155,10 @@ async fn until_end(exchange: &mut Exchange, patience: Duration) -> End {
 }
 
 /// Reads a short rest of a response that nobody wants to its end, so that its connection can be used again. What is not
-/// over in a moment is left; answers whether the backend has ended it.
-pub(super) async fn discard_rest(exchange: &mut Exchange) -> bool {
+/// over in a moment, or `within` the time, is left; answers whether the backend has ended it.
+pub(super) async fn discard_rest(exchange: &mut Exchange, within: Duration) -> bool {
     let mut left = LONG_REST + 1;
-    let end = timeout(OWN_CLOSE, poll_fn(|cx| poll_rest(cx, exchange, &mut left))).await;
+    let end = timeout(within.min(OWN_CLOSE), poll_fn(|cx| poll_rest(cx, exchange, &mut left))).await;
     matches!(end, Ok(End::Answered | End::Closed))
 }
 
