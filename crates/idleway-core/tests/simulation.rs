@@ -1,4 +1,4 @@
-//! A day at the gateway, for some hundred seeds: clients come, wait, lose patience and leave; backends crash, hang and
+//! A day at the gateway, for a hundred seeds: clients come, wait, lose patience and leave; backends crash, hang and
 //! come back; permits are dropped in mid-work; slots and backends are added and taken away.
 //!
 //! `IDLEWAY_SEED=n` replays one seed, `IDLEWAY_SEEDS=n` runs so many. A failing seed is printed.
@@ -26,7 +26,7 @@ fn the_promises_hold_whatever_happens() {
     let number = |name| env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
     let seeds = match number("IDLEWAY_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("IDLEWAY_SEEDS").unwrap_or(200),
+        None => 0..number("IDLEWAY_SEEDS").unwrap_or(100),
     };
     let mut served = 0;
     for seed in seeds.clone() {
