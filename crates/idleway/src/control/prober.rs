@@ -88,7 +88,9 @@ fn probe_out_of_turn(pool: &Arc<LivePool>, core: Core, places: &Arc<Semaphore>) 
 /// Begins the probe of one backend, unless there is no Slot for it. `place`: it is one out of turn.
 fn begin(pool: &Arc<LivePool>, key: BackendKey, core: Core, place: Option<OwnedSemaphorePermit>) -> bool {
     let Some(backend) = pool.backend(key) else { return false };
-    let asked = Asked { pool: Arc::clone(pool), backend, core, place };
+    // Not before it is sure that it begins: who has a place and ends wakes the prober, and one that could not begin would
+    // wake it to find the same again, without end.
+    let asked = |backend| Asked { pool: Arc::clone(pool), backend, core, place };
     let is_dedicated = pool.plan.health.probe.as_ref().is_some_and(|probe| probe.dedicated);
     if is_dedicated {
         let is_watched = pool
@@ -96,13 +98,13 @@ fn begin(pool: &Arc<LivePool>, key: BackendKey, core: Core, place: Option<OwnedS
             .backends(key, 1)
             .first()
             .is_some_and(|view| view.key == key && view.mode != Mode::Maintenance && !view.removed);
-        if !is_watched || !asked.backend.begin_probe() {
+        if !is_watched || !backend.begin_probe() {
             return false;
         }
-        tokio::spawn(beside::probe(asked, key));
+        tokio::spawn(beside::probe(asked(backend), key));
     } else {
         let Some(permit) = pool.slots.take_for_probe(key) else { return false };
-        tokio::spawn(on_slot::probe(asked, permit));
+        tokio::spawn(on_slot::probe(asked(backend), permit));
     }
     true
 }

@@ -203,15 +203,3 @@ fn python_with_requests() -> std::io::Result<std::path::PathBuf> {
     }
     Ok(python)
 }
-
-/// What this machine lacks is said and not tried; where `CI` is set it has to be there.
-fn needs<T>(what: &str, found: std::io::Result<T>) -> Option<T> {
-    match found {
-        Ok(found) => Some(found),
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "no {what}: {error}");
-            println!("not tried, since there is no {what}: {error}");
-            None
-        }
-    }
-}

@@ -35,6 +35,7 @@ mod prefer;
 mod priority;
 mod promises;
 mod queue;
+mod recovery;
 mod refusal;
 mod shutdown;
 mod slow;

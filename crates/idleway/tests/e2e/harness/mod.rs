@@ -2,8 +2,10 @@
 
 mod backend;
 mod client;
+mod deaf;
 mod gate;
 mod line;
+mod traffic;
 mod visit;
 mod wire;
 mod witness;
@@ -17,8 +19,10 @@ use idleway::{Gateway, SlotCounts};
 
 pub(crate) use backend::Backend;
 pub(crate) use client::{Client, Response, ask, get, head_of, post};
+pub(crate) use deaf::Deaf;
 pub(crate) use gate::{Door, Gate};
 pub(crate) use line::Line;
+pub(crate) use traffic::under_traffic;
 pub(crate) use visit::{CUT, Connection, Visit};
 pub(crate) use wire::Head;
 
@@ -79,4 +83,16 @@ pub(crate) fn until_slots(gateway: &Gateway, what: &str, condition: impl Fn(Slot
 pub(crate) fn until_all_idle(gateway: &Gateway, slots: u64) {
     let rest = SlotCounts { idle: slots, ..SlotCounts::default() };
     until_slots(gateway, "all slots idle", |counts| counts == rest);
+}
+
+/// What this machine lacks is said and not tried; where `CI` is set it has to be there.
+pub(crate) fn needs<T>(what: &str, found: std::io::Result<T>) -> Option<T> {
+    match found {
+        Ok(found) => Some(found),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "no {what}: {error}");
+            println!("not tried, since there is no {what}: {error}");
+            None
+        }
+    }
 }
