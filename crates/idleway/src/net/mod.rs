@@ -26,7 +26,7 @@ pub(crate) use self::clock::Clock;
 pub(crate) use self::core::{CoreHandle, Cores};
 pub(crate) use self::date::date;
 pub(crate) use self::listen::{Admission, accept};
-pub(crate) use self::probe::{Answer, ProbeError, Question, ask};
+pub(crate) use self::probe::{Answer, ProbeError, Question, ask, until_closed};
 
 /// Bytes that one read can bring.
 pub(crate) const fn scratch_size() -> usize {

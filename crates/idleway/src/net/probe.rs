@@ -72,6 +72,12 @@ pub(crate) async fn ask(
     Ok(Answer { status: head.status(), is_whole, keeps })
 }
 
+/// Waits for the end of the connection, whatever else comes before it.
+pub(crate) async fn until_closed(connection: &mut BackendConnection) {
+    let mut read = |cx: &mut Context<'_>| connection.wire.poll_discard(cx);
+    while poll_fn(&mut read).await.is_ok_and(|bytes| bytes > 0) {}
+}
+
 /// Whether the body came to its end, which the end of the connection is too.
 async fn discard_body(connection: &mut BackendConnection, head: &ResponseHead) -> bool {
     let mut body = BodyReader::new(head.framing(), Limits::default().head);

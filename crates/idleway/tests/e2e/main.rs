@@ -33,6 +33,7 @@ mod limit;
 mod nonsense;
 mod prefer;
 mod priority;
+mod probes;
 mod promises;
 mod queue;
 mod recovery;

@@ -8,7 +8,11 @@ use tokio::time::timeout;
 
 use super::Asked;
 use crate::config::HttpProbe;
-use crate::net::{Answer, BackendConnection, ProbeError, ask};
+use crate::live::now;
+use crate::net::{Answer, BackendConnection, ProbeError, ask, until_closed};
+
+/// How long a backend whose answer cannot be read may take to close by itself.
+const OWN_CLOSE: Duration = Duration::from_secs(1);
 
 type SlotPermit = Permit<Box<BackendConnection>>;
 
@@ -60,8 +64,9 @@ async fn exchange(
         Err(ProbeError::Nonsense(refusal)) => {
             asked.backend.note_fault(format!("a probe was answered nonsense: {refusal}"));
             count(asked, Outcome::Failure, is_late);
+            permit.linger();
             permit.report(timely(Outcome::Failure));
-            permit.rest(Until::Proof);
+            outwait(asked, permit, connection).await;
         }
         Err(error) if connection.wire.is_lost() => {
             asked.backend.note_fault(format!("a probe found: {error}"));
@@ -108,6 +113,22 @@ async fn answer(
         permit.report(Outcome::Silent);
         (is_late, wait) = (true, every);
     }
+}
+
+/// Where the end of an answer can no longer be told, only the backend's own close can tell that it has ended. It gets a
+/// moment for that, and is told then that we have no more to say; whoever closes after us may be at work still.
+async fn outwait(asked: &Asked, permit: SlotPermit, mut connection: Box<BackendConnection>) {
+    if timeout(OWN_CLOSE, until_closed(&mut connection)).await.is_ok() {
+        drop(connection);
+        return permit.finish(Outcome::Ignored, None);
+    }
+    connection.shut_down_writing();
+    let every = asked.plan().map_or(Duration::MAX, |plan| plan.every);
+    while timeout(every, until_closed(&mut connection)).await.is_err() {
+        asked.count(Outcome::Silent);
+        permit.report(Outcome::Silent);
+    }
+    permit.rest(Until::Time(now() + asked.pool.plan.timeout));
 }
 
 fn count(asked: &Asked, outcome: Outcome, is_late: bool) {
