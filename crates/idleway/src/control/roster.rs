@@ -22,6 +22,8 @@ struct Entry {
     wanted: Vec<SocketAddr>,
     /// What it has of that.
     has: Vec<SocketAddr>,
+    /// It stands for others than at the last assignment.
+    is_news: bool,
 }
 
 /// How many backends an entry is.
@@ -38,7 +40,7 @@ impl Roster {
     pub(super) fn new(entries: impl IntoIterator<Item = (Scope, Option<SocketAddr>)>) -> Self {
         let entry = |(scope, written): (Scope, Option<SocketAddr>)| {
             let wanted: Vec<_> = written.into_iter().collect();
-            Entry { scope, has: wanted.clone(), wanted }
+            Entry { scope, has: wanted.clone(), wanted, is_news: false }
         };
         let entries: Vec<_> = entries.into_iter().map(entry).collect();
         let written = entries.iter().enumerate();
@@ -46,7 +48,8 @@ impl Roster {
         Self { holders: holders.collect(), entries }
     }
 
-    /// A look-up of the entry's name has found these; there is at least one.
+    /// A look-up of the entry's name has found these; there is at least one. The same in another order, as many a server
+    /// answers each time, is the same.
     pub(super) fn learn(&mut self, at: usize, found: impl IntoIterator<Item = SocketAddr>) {
         let entry = &mut self.entries[at];
         let mut wanted: Vec<SocketAddr> = Vec::new();
@@ -62,10 +65,15 @@ impl Roster {
             let family = before.filter(is_there).or(wanted.first().map(SocketAddr::is_ipv4));
             wanted.retain(|address| Some(address.is_ipv4()) == family);
         }
-        entry.wanted = wanted;
+        let is_same =
+            wanted.len() == entry.wanted.len() && wanted.iter().all(|new| entry.wanted.contains(new));
+        if !is_same {
+            entry.wanted = wanted;
+            entry.is_news = true;
+        }
     }
 
-    /// Gives the addresses to the entries; answers those that have others than before. `is_at_work`: whether something
+    /// Gives the addresses to the entries; answers those that have or stand for others than before. `is_at_work`: whether something
     /// may be at work for the entry at this address.
     pub(super) fn assign(&mut self, is_at_work: impl Fn(usize, SocketAddr) -> bool) -> Vec<usize> {
         let Self { entries, holders } = self;
@@ -74,7 +82,7 @@ impl Roster {
         for (at, entry) in entries.iter_mut().enumerate() {
             let mut has = entry.wanted.clone();
             has.retain(|address| *holders.entry(*address).or_insert(at) == at);
-            if has != entry.has {
+            if std::mem::take(&mut entry.is_news) || has != entry.has {
                 entry.has = has;
                 changed.push(at);
             }
@@ -149,6 +157,28 @@ mod tests {
         assert_eq!(roster.of(2), [at(2), at(3)]);
         // And back only when that one does not want it.
         roster.learn(0, [at(9), at(2)]);
+        assert_eq!((roster.assign(idle), roster.of(0)), (vec![0], &[at(9)][..]));
+        assert_eq!(roster.taken(0).collect::<Vec<_>>(), [(at(2), 2)]);
+        roster.learn(2, [at(3)]);
+        assert_eq!(roster.assign(idle), [0, 2]);
+        assert_eq!((roster.of(0), roster.of(2)), (&[at(9), at(2)][..], &[at(3)][..]));
+    }
+
+    #[test]
+    fn who_gets_nothing_at_all_is_told_so() {
+        let mut roster = Roster::new([(Scope::One, Some(at(1))), (Scope::One, None)]);
+        roster.learn(1, [at(1)]);
+        assert_eq!((roster.assign(idle), roster.of(1)), (vec![1], &[][..]));
+        assert!(roster.assign(idle).is_empty(), "once");
+    }
+
+    #[test]
+    fn another_order_of_the_same_addresses_is_no_change() {
+        let mut roster = Roster::new([(Scope::All, None), (Scope::One, None)]);
+        let found = [[at(1), at(2)], [at(11), at(12)]];
+        (0..2).for_each(|entry| roster.learn(entry, found[entry]));
+        assert_eq!(roster.assign(idle), [0, 1]);
+        (0..2).for_each(|entry| roster.learn(entry, found[entry].into_iter().rev()));
         assert!(roster.assign(idle).is_empty());
     }
 
@@ -159,7 +189,7 @@ mod tests {
         roster.assign(idle);
         roster.learn(0, [at(2)]);
         roster.learn(1, [at(1)]);
-        assert_eq!(roster.assign(|entry, address| (entry, address) == (0, at(1))), [0]);
+        assert_eq!(roster.assign(|entry, address| (entry, address) == (0, at(1))), [0, 1]);
         assert_eq!((roster.of(0), roster.of(1)), (&[at(2)][..], &[][..]));
         assert!(roster.has_leavers());
         assert_eq!(roster.assign(idle), [1]);

@@ -10,6 +10,9 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct Addresses {
     found: watch::Sender<Found>,
+    /// Counts what was found: a connection to what was found before may lead to an address that is nobody's or
+    /// somebody else's now.
+    edition: AtomicUsize,
     /// The one that answered last: the next connect begins with it.
     last: AtomicUsize,
 }
@@ -37,13 +40,19 @@ impl Addresses {
     }
 
     fn new(found: Found) -> Self {
-        Self { found: watch::Sender::new(found), last: AtomicUsize::new(0) }
+        Self { found: watch::Sender::new(found), edition: AtomicUsize::new(0), last: AtomicUsize::new(0) }
     }
 
     /// Sets what the name stands for from now on.
     pub(crate) fn set(&self, found: Found) {
         self.last.store(0, Ordering::Relaxed);
         self.found.send_replace(found);
+        self.edition.fetch_add(1, Ordering::Release);
+    }
+
+    /// Which answer to the question what the name stands for this is.
+    pub(super) fn edition(&self) -> usize {
+        self.edition.load(Ordering::Acquire)
     }
 
     /// What is known now.
@@ -117,6 +126,6 @@ mod tests {
         addresses.answered(2);
         assert_eq!(addresses.order(3).collect::<Vec<_>>(), [2, 0, 1]);
         addresses.set(Found::At(Arc::new([address(1)])));
-        assert_eq!(addresses.order(1).collect::<Vec<_>>(), [0]);
+        assert_eq!((addresses.order(1).collect::<Vec<_>>(), addresses.edition()), (vec![0], 1));
     }
 }

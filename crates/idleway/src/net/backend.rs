@@ -23,6 +23,8 @@ const VANISHED: Duration = Duration::from_secs(60);
 pub(crate) struct BackendConnection {
     pub(crate) wire: Wire,
     core: Core,
+    /// Of the addresses that it was one of.
+    edition: usize,
     /// When it was parked, if it has served an exchange before.
     parked: Option<Instant>,
     /// How long the backend said that it keeps an idle connection (`Keep-Alive: timeout`, RFC 2068 19.7.1.1).
@@ -72,6 +74,7 @@ impl BackendConnection {
         within: Duration,
     ) -> Result<Box<Self>, ConnectError> {
         let until = Instant::now() + within;
+        let edition = addresses.edition();
         let known = tokio::time::timeout(within, addresses.known()).await;
         let known = known.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Unresolved)?;
         let stream = connect_in_turn(addresses, &known, until).await?;
@@ -79,12 +82,17 @@ impl BackendConnection {
         stream.set_nodelay(true).map_err(ConnectError::Failed)?;
         watch_host(&stream);
         let wire = Wire::new(stream);
-        Ok(Box::new(Self { wire, core, parked: None, keeps: None, is_watched: false }))
+        Ok(Box::new(Self { wire, core, edition, parked: None, keeps: None, is_watched: false }))
     }
 
     /// How long it has been idle.
     pub(crate) fn idle_for(&self) -> Duration {
         self.parked.map_or(Duration::ZERO, |parked| parked.elapsed())
+    }
+
+    /// Whether it leads to where the backend is now, as far as its name tells.
+    pub(crate) fn leads_to(&self, addresses: &Addresses) -> bool {
+        self.edition == addresses.edition()
     }
 
     /// Whether it may still be used: within the time the backend keeps it, and silent, as a connection is

@@ -164,7 +164,9 @@ impl<'a> Attempt<'a> {
     ) -> Option<Box<BackendConnection>> {
         let kept = permit.take_kept()?;
         let repeatable = self.way.is_repeatable;
-        let usable = (repeatable || kept.idle_for() < YOUNG) && kept.is_fresh(repeatable);
+        let usable = kept.leads_to(&self.backend.addresses)
+            && (repeatable || kept.idle_for() < YOUNG)
+            && kept.is_fresh(repeatable);
         if usable { kept.move_to(client.core().index()).ok() } else { None }
     }
 

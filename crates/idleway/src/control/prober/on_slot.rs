@@ -26,7 +26,8 @@ pub(super) async fn probe(asked: Asked, mut permit: SlotPermit) {
         asked.count(outcome);
         return permit.finish(outcome, None);
     };
-    let kept = kept.filter(|kept| kept.is_fresh(true)).and_then(|kept| kept.move_to(asked.core).ok());
+    let is_usable = |kept: &BackendConnection| kept.leads_to(&asked.backend.addresses) && kept.is_fresh(true);
+    let kept = kept.filter(|kept| is_usable(kept)).and_then(|kept| kept.move_to(asked.core).ok());
     if let Some(connection) = kept {
         match exchange(&asked, request, permit, connection, true).await {
             // The backend was closing the connection when it was taken.

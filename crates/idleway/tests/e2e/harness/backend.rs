@@ -53,20 +53,7 @@ impl Backend {
         limit: usize,
         script: impl Fn(&mut Visit<'_>) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self::at(Ipv4Addr::LOCALHOST.into(), limit, move |connection: &mut Connection| {
-            while let Some(mut visit) = connection.request()? {
-                if visit.overlaps {
-                    visit.body()?;
-                    visit.finish("HTTP/1.1 500 Overlap\r\nContent-Length: 0\r\n\r\n")?;
-                } else {
-                    script(&mut visit)?;
-                }
-                if visit.last {
-                    break;
-                }
-            }
-            Ok(())
-        })
+        Self::at(Ipv4Addr::LOCALHOST.into(), limit, one_by_one(script))
     }
 
     /// A backend of one Slot that does this with each connection.
@@ -95,16 +82,47 @@ impl Backend {
         backend
     }
 
-    /// A backend of one Slot on this loopback address.
+    /// A backend on this loopback address.
     pub(crate) fn at(
         ip: IpAddr,
         limit: usize,
         script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        let reserved = Socket::new(Domain::for_address((ip, 0).into()), Type::STREAM, None).unwrap();
-        reserved.set_reuse_address(true).unwrap();
-        reserved.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
-        let address = reserved.local_addr().unwrap().as_socket().unwrap();
+        Self::try_at((ip, 0).into(), limit, script).unwrap()
+    }
+
+    /// Backends that answer each request with this, on one port of all these loopback addresses.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn on_one_port(
+        ips: &[IpAddr],
+        script: impl Fn(&mut Visit<'_>) -> io::Result<()> + Clone + Send + Sync + 'static,
+    ) -> io::Result<Vec<Self>> {
+        let mut tries = 0;
+        loop {
+            let mut backends: Vec<Self> = Vec::new();
+            let all: io::Result<()> = ips.iter().try_for_each(|ip| {
+                let port = backends.first().map_or(0, Self::port);
+                backends.push(Self::try_at((*ip, port).into(), 1, one_by_one(script.clone()))?);
+                Ok(())
+            });
+            match all {
+                Ok(()) => return Ok(backends),
+                // The port is somebody's on another of the addresses: there are others.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < 100 => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn try_at(
+        address: SocketAddr,
+        limit: usize,
+        script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let reserved = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        reserved.set_reuse_address(true)?;
+        reserved.bind(&address.into())?;
+        let address = reserved.local_addr()?.as_socket().unwrap();
         let mut backend = Self {
             address,
             limit,
@@ -113,12 +131,17 @@ impl Backend {
             running: None,
             _reserved: reserved,
         };
-        backend.restart();
-        backend
+        backend.try_restart()?;
+        Ok(backend)
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.address.ip()
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -170,10 +193,14 @@ impl Backend {
     /// It lives again, on the same port.
     pub(crate) fn restart(&mut self) {
         assert!(self.running.is_none(), "it lives");
-        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
-        socket.bind(&self.address.into()).unwrap();
-        socket.listen(128).unwrap();
+        self.try_restart().unwrap();
+    }
+
+    fn try_restart(&mut self) -> io::Result<()> {
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&self.address.into())?;
+        socket.listen(128)?;
         let listener = TcpListener::from(socket);
         let life = Arc::new(Life::default());
         let accepting = Accepting {
@@ -185,6 +212,27 @@ impl Backend {
         };
         let acceptor = thread::spawn(move || accepting.run(&listener));
         self.running = Some(Running { life, acceptor });
+        Ok(())
+    }
+}
+
+/// One request after the other on each connection, and none above the limit.
+fn one_by_one(
+    script: impl Fn(&mut Visit<'_>) -> io::Result<()> + Send + Sync + 'static,
+) -> impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static {
+    move |connection| {
+        while let Some(mut visit) = connection.request()? {
+            if visit.overlaps {
+                visit.body()?;
+                visit.finish("HTTP/1.1 500 Overlap\r\nContent-Length: 0\r\n\r\n")?;
+            } else {
+                script(&mut visit)?;
+            }
+            if visit.last {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
