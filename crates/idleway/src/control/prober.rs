@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::schedule::Schedule;
 use crate::config::{HttpProbe, ProbeKind, ProbePlan};
 use crate::live::{Backend, LivePool};
-use crate::net::{Addresses, BackendConnection, Question};
+use crate::net::{BackendConnection, Question};
 
 /// So many probes out of turn are at work at once, and so many begin in one go: a pool that comes back as a whole is
 /// not stormed.
@@ -93,11 +93,8 @@ fn begin(pool: &Arc<LivePool>, key: BackendKey, core: Core, place: Option<OwnedS
     let asked = |backend| Asked { pool: Arc::clone(pool), backend, core, place };
     let is_dedicated = pool.plan.health.probe.as_ref().is_some_and(|probe| probe.dedicated);
     if is_dedicated {
-        let is_watched = pool
-            .slots
-            .backends(key, 1)
-            .first()
-            .is_some_and(|view| view.key == key && view.mode != Mode::Maintenance && !view.removed);
+        let view = pool.slots.backends(key, 1).into_iter().find(|view| view.key == key);
+        let is_watched = view.is_some_and(|view| view.mode != Mode::Maintenance && !view.removed);
         if !is_watched || !backend.begin_probe() {
             return false;
         }
@@ -118,8 +115,8 @@ struct Asked {
     place: Option<OwnedSemaphorePermit>,
 }
 
-/// How long a connect of a pool without probes may take is its `connect_timeout`.
 impl Asked {
+    /// The pool's probes; none where only those out of turn are sent.
     fn plan(&self) -> Option<&ProbePlan> {
         self.pool.plan.health.probe.as_ref()
     }
@@ -132,6 +129,7 @@ impl Asked {
         }
     }
 
+    /// What is asked. `keep_alive`: the connection is to serve a request after it.
     fn question<'a>(&'a self, request: &'a HttpProbe, keep_alive: bool) -> Question<'a> {
         let host = request.host.as_deref().unwrap_or(&self.backend.name);
         Question { method: &request.method, target: &request.path, host, keep_alive }
@@ -139,10 +137,9 @@ impl Asked {
 
     /// A new connection, or what it means that there is none.
     async fn connect(&self) -> Result<Box<BackendConnection>, Outcome> {
-        let addresses: &Addresses = &self.backend.addresses;
         let longest = self.plan().map_or(Duration::MAX, |probe| probe.timeout);
         let within = self.pool.plan.connect_timeout.min(longest);
-        BackendConnection::connect(addresses, self.core, within).await.map_err(|error| {
+        BackendConnection::connect(&self.backend.addresses, self.core, within).await.map_err(|error| {
             if !error.is_the_backends() {
                 return Outcome::Ignored;
             }
@@ -160,6 +157,7 @@ impl Asked {
         Outcome::Failure
     }
 
+    /// Counts what was found.
     fn count(&self, outcome: Outcome) {
         self.pool.metrics.probes.count(outcome);
     }
