@@ -71,6 +71,8 @@ pub struct HealthPolicy {
     pub fall: u32,
     /// Whether backends are probed regularly: then only probes bring one back, never a request that tries it.
     pub is_probed: bool,
+    /// How often; then it may be known that one is well again.
+    pub every: Duration,
     /// A backend of whose requests so many percent more fail than of those of the rest of the pool, and more than chance
     /// explains, is taken down.
     pub outlier: Option<u32>,
@@ -92,6 +94,7 @@ impl Default for HealthPolicy {
             rise: 1,
             fall: 1,
             is_probed: false,
+            every: Duration::ZERO,
             outlier: None,
             panic: 0,
             slow_start: Duration::ZERO,

@@ -469,6 +469,7 @@ fn spec(random: &mut Random) -> PoolSpec {
             rise: u32::try_from(random.below(3)).unwrap(),
             fall: u32::try_from(random.below(3)).unwrap(),
             is_probed: random.one_in(2),
+            every: Duration::ZERO,
             outlier: random.one_in(2).then_some(50),
             panic: random.one_of(&[0, 30, 100]),
             slow_start: Duration::from_millis(random.below(400)),

@@ -47,9 +47,11 @@ impl<C, W> Dispatcher<C, W> {
         self.totals.doubtful > 0 && self.totals.up * 100 < u64::from(self.policy.panic) * self.totals.ready
     }
 
-    /// Whether one may hope for a slot.
-    pub(super) fn has_hope(&self, would_wait: bool) -> bool {
-        self.totals.up > 0 || self.is_panicking() || (self.totals.on_trial > 0 && would_wait)
+    /// Whether one may hope for a slot. One that was admitted already and would wait stays, as those in line do, where there
+    /// is a backend that may come back.
+    pub(super) fn has_hope(&self, would_wait: bool, is_retry: bool) -> bool {
+        let may_return = self.totals.on_trial > 0 || (is_retry && self.totals.ready > 0);
+        self.totals.up > 0 || self.is_panicking() || (may_return && would_wait)
     }
 
     /// Whether some backend outside `avoid` is up and ready, busy or not.

@@ -104,7 +104,8 @@ impl<C, W> Dispatcher<C, W> {
         let wait = if reason == Reason::NoBackendUp {
             // At the end of a pause it is known whether one is there again.
             let pause_end = self.alarms.first().map(|&(time, _)| time.since(self.now));
-            pause_end.unwrap_or(self.policy.pause)
+            let probes = if self.policy.is_probed { self.policy.every } else { self.policy.pause };
+            pause_end.unwrap_or(probes)
         } else {
             let waiting = f64::from(self.queue.waiting());
             let outlook = self.outlook(self.now);

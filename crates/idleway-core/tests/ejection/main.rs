@@ -35,6 +35,7 @@ const HEALTH: HealthPolicy = HealthPolicy {
     rise: 1,
     fall: 2,
     is_probed: true,
+    every: Duration::ZERO,
     outlier: Some(50),
     panic: 10,
     slow_start: Duration::from_secs(4),

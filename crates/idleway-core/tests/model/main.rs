@@ -60,6 +60,7 @@ fn pool() -> impl Strategy<Value = PoolSpec> {
             rise,
             fall,
             is_probed,
+            every: Duration::ZERO,
             // Its own tests compare backends.
             outlier: None,
             panic,

@@ -128,8 +128,9 @@ impl Naive {
             return Expected::Granted;
         }
         let would_wait = self.spec.queue_length > 0 && ask.until > self.now;
-        let is_hopeful = self.sites.values().any(|site| site.is_up() || (site.on_trial() && would_wait))
-            || self.is_panicking();
+        let may_return = |site: &Site| would_wait && (site.on_trial() || (is_retry && site.is_counted()));
+        let is_hopeful =
+            self.sites.values().any(|site| site.is_up() || may_return(site)) || self.is_panicking();
         if !is_hopeful {
             return Expected::Refused(Reason::NoBackendUp);
         }

@@ -42,6 +42,20 @@ fn a_backend_that_cannot_be_reached_is_down_until_a_probe_reaches_it() {
     assert!(!stage.has_news());
 }
 
+/// It was admitted and has not run: it waits with those in line, before them.
+#[test]
+fn who_met_the_end_of_the_last_backend_waits_for_its_return() {
+    let mut stage = stage(5, &[(A, 1)]);
+    let met = granted(&mut stage, ask());
+    queued(&mut stage, ask(), "ann");
+    assert!(stage.release(NOW, met.slot, Outcome::Unreachable, None).is_none());
+    queued(&mut stage, avoiding(&[A]), "the one that met it");
+    assert_eq!(refused(&mut stage, ask()).reason, Reason::NoBackendUp, "newcomers are told so");
+    assert!(stage.tick(at(250)).is_none());
+    let probe = stage.take_for_probe(at(250), A).expect("idle");
+    assert_eq!(woken(stage.release(at(251), probe.slot, Outcome::Success, None)), ["the one that met it"]);
+}
+
 #[test]
 fn what_a_probe_without_a_slot_saw_counts_like_any_other() {
     let health = HealthPolicy { rise: 2, fall: 2, is_probed: true, ..HealthPolicy::default() };
@@ -116,6 +130,15 @@ fn who_is_refused_while_all_rest_is_told_when_they_are_asked_again() {
         let told = refusal.retry_after.as_secs();
         assert!((8..=14).contains(&told), "{told}");
     }
+}
+
+#[test]
+fn who_is_refused_is_told_when_the_next_probes_may_have_brought_one_back() {
+    let every = Duration::from_secs(15);
+    let mut stage = healthy(5, &[(A, 1)], HealthPolicy { is_probed: true, every, ..HealthPolicy::default() });
+    assert!(stage.observe(NOW, A, Outcome::Failure).is_none());
+    let told = refused(&mut stage, ask()).retry_after.as_secs();
+    assert!((15..=25).contains(&told), "{told}");
 }
 
 #[test]

@@ -21,10 +21,10 @@ use crate::net::{BackendConnection, Question};
 
 /// So many probes out of turn are at work at once, and so many begin in one go: a pool that comes back as a whole is
 /// not stormed.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 const IN_ONE_GO: usize = 8;
-/// How long until it is looked again for those that could not be probed now.
-const SOON: Duration = Duration::from_millis(5);
+/// How long until it is looked again for those that could not be probed now: 400 begin in a second at most.
+const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_millis(50);
 /// How often it is looked for work that may hang, and at how many Slots under one lock.
 const LOOK: Duration = Duration::from_secs(1);
@@ -37,13 +37,14 @@ pub(crate) async fn probe_all(pool: Arc<LivePool>, core: Core) {
     let mut backends = None;
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut look = Instant::now() + LOOK;
+    let mut turn = BackendKey(0);
     loop {
         let current = pool.backends();
         if regular.is_some() && !backends.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &current)) {
             schedule.set(Instant::now(), current.keys().copied().collect());
             backends = Some(current);
         }
-        let again = probe_out_of_turn(&pool, core, &places);
+        let again = probe_out_of_turn(&pool, core, &places, &mut turn);
         let wake = again
             .map(|wait| Instant::now() + wait)
             .into_iter()
@@ -65,24 +66,25 @@ pub(crate) async fn probe_all(pool: Arc<LivePool>, core: Core) {
 }
 
 /// Begins the probes that are wanted out of turn; answers when to look again for those that could not begin.
-fn probe_out_of_turn(pool: &Arc<LivePool>, core: Core, places: &Arc<Semaphore>) -> Option<Duration> {
-    let mut begun = 0;
+///
+/// They have their `turn`: hosts that do not answer hold their places for long, and must not keep others from theirs.
+fn probe_out_of_turn(
+    pool: &Arc<LivePool>,
+    core: Core,
+    places: &Arc<Semaphore>,
+    turn: &mut BackendKey,
+) -> Option<Duration> {
     let mut again = None;
-    let mut next = pool.slots.awaiting_probe(BackendKey(0));
-    while let Some(key) = next {
-        if begun == IN_ONE_GO {
-            return Some(SOON);
-        }
+    for _ in 0..IN_ONE_GO {
+        let next = pool.slots.awaiting_probe(*turn).or_else(|| pool.slots.awaiting_probe(BackendKey(0)));
         // Whose place comes free wakes this.
-        let Ok(place) = Arc::clone(places).try_acquire_owned() else { return again };
-        if begin(pool, key, core, Some(place)) {
-            begun += 1;
-        } else {
+        let (Some(key), Ok(place)) = (next, Arc::clone(places).try_acquire_owned()) else { return again };
+        *turn = BackendKey(key.0.wrapping_add(1));
+        if !begin(pool, key, core, Some(place)) {
             again = Some(LATER);
         }
-        next = key.0.checked_add(1).and_then(|after| pool.slots.awaiting_probe(BackendKey(after)));
     }
-    again
+    Some(SOON)
 }
 
 /// Begins the probe of one backend, unless there is no Slot for it. `place`: it is one out of turn.

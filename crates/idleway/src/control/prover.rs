@@ -68,7 +68,6 @@ async fn prove_one(
 async fn ask_on_a_new_connection(pool: &LivePool, backend: &Backend, core: Core) -> Result<u16, String> {
     let connect = BackendConnection::connect(&backend.addresses, core, pool.plan.connect_timeout);
     let mut connection = connect.await.map_err(|error| error.to_string())?;
-    connection.watch_for_vanished_host();
     let question = Question { method: "GET", target: "/", host: &backend.name, keep_alive: false };
     // Its end is waited for too, so that the probe is no work of its own any more; the answer counts either way.
     ask(&mut connection, &question).await.map(|answer| answer.status).map_err(|error| error.to_string())

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use idleway_core::BackendKey;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -22,16 +22,23 @@ use crate::net::Found;
 /// How often it is looked whether a backend that is no longer named is quiet.
 const SWEEP: Duration = Duration::from_millis(250);
 
+/// A name that was never found is looked up that often at least.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
+/// So many look-ups are under way at once: each holds a thread, and a resolver may take its time.
+const AT_ONCE: usize = 64;
+
 /// Looks up all names that backends are configured by. `first` is told when each was looked up once. Ends at once where
 /// there are none, else never.
 pub(crate) async fn resolve(live: Arc<Live>, first: oneshot::Sender<()>) {
     let mut resolver = Resolver::new(&live);
+    let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut look_ups = JoinSet::new();
     let names: Vec<_> = resolver.names().collect();
     let mut unseen = names.len();
     let mut first = Some(first);
     for (at, host, port) in names {
-        look_ups.spawn(look_up(at, host, port, Duration::ZERO));
+        look_ups.spawn(look_up(at, host, port, Duration::ZERO, Arc::clone(&places)));
     }
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,7 +48,7 @@ pub(crate) async fn resolve(live: Arc<Live>, first: oneshot::Sender<()>) {
                 // None: there are no names. A look-up that panicked is one of tokio's own faults.
                 let Some(Ok(LookedUp { at, host, port, found })) = ended else { return };
                 resolver.learn(at, &host, found);
-                look_ups.spawn(look_up(at, host, port, resolver.every(at)));
+                look_ups.spawn(look_up(at, host, port, resolver.pause(at), Arc::clone(&places)));
                 unseen = unseen.saturating_sub(1);
                 if unseen == 0 && let Some(first) = first.take() {
                     // Nobody may wait for it any more.
@@ -61,8 +68,10 @@ struct LookedUp {
     found: io::Result<Vec<SocketAddr>>,
 }
 
-async fn look_up(at: usize, host: String, port: u16, after: Duration) -> LookedUp {
+async fn look_up(at: usize, host: String, port: u16, after: Duration, places: Arc<Semaphore>) -> LookedUp {
     sleep(after).await;
+    // Never closed: there is no error.
+    let _place = places.acquire().await;
     let found = tokio::net::lookup_host((host.as_str(), port)).await;
     let found = found.map(Iterator::collect::<Vec<_>>).and_then(|addresses| {
         let nothing = || io::Error::new(io::ErrorKind::NotFound, "the answer names no address");
@@ -115,8 +124,10 @@ impl Resolver {
         })
     }
 
-    fn every(&self, at: usize) -> Duration {
-        self.entries[at].pool.plan.resolve_every
+    /// How long until the next look-up of a name: one that was never found is wanted soon.
+    fn pause(&self, at: usize) -> Duration {
+        let every = self.entries[at].pool.plan.resolve_every;
+        if self.roster.is_known(at) { every } else { every.min(UNKNOWN) }
     }
 
     fn learn(&mut self, at: usize, host: &str, found: io::Result<Vec<SocketAddr>>) {

@@ -77,7 +77,11 @@ impl Roster {
     /// may be at work for the entry at this address.
     pub(super) fn assign(&mut self, is_at_work: impl Fn(usize, SocketAddr) -> bool) -> Vec<usize> {
         let Self { entries, holders } = self;
-        holders.retain(|address, at| entries[*at].wanted.contains(address) || is_at_work(*at, *address));
+        // What it has until now it may use until it is told otherwise: only the next time nothing can begin there any more.
+        holders.retain(|address, at| {
+            let entry = &entries[*at];
+            entry.wanted.contains(address) || entry.has.contains(address) || is_at_work(*at, *address)
+        });
         let mut changed = Vec::new();
         for (at, entry) in entries.iter_mut().enumerate() {
             let mut has = entry.wanted.clone();
@@ -88,6 +92,11 @@ impl Roster {
             }
         }
         changed
+    }
+
+    /// Whether anything was ever found for an entry.
+    pub(super) fn is_known(&self, at: usize) -> bool {
+        !self.entries[at].wanted.is_empty()
     }
 
     /// The addresses that an entry has.
@@ -151,16 +160,18 @@ mod tests {
         assert_eq!(roster.of(0), [at(2)], "a written address is its own");
         assert_eq!((roster.of(2), roster.of(3)), (&[at(3)][..], &[at(4)][..]));
         assert_eq!(roster.taken(2).collect::<Vec<_>>(), [(at(2), 0)]);
-        // It goes on to whoever wants it when its holder does not any more.
+        // It goes on to whoever wants it when its holder does not any more, and has been told so.
         roster.learn(0, [at(9)]);
-        assert_eq!(roster.assign(idle), [0, 2]);
+        assert_eq!((roster.assign(idle), roster.has_leavers()), (vec![0], true));
+        assert_eq!((roster.assign(idle), roster.has_leavers()), (vec![2], false));
         assert_eq!(roster.of(2), [at(2), at(3)]);
         // And back only when that one does not want it.
         roster.learn(0, [at(9), at(2)]);
         assert_eq!((roster.assign(idle), roster.of(0)), (vec![0], &[at(9)][..]));
         assert_eq!(roster.taken(0).collect::<Vec<_>>(), [(at(2), 2)]);
         roster.learn(2, [at(3)]);
-        assert_eq!(roster.assign(idle), [0, 2]);
+        assert_eq!(roster.assign(idle), [2]);
+        assert_eq!(roster.assign(idle), [0]);
         assert_eq!((roster.of(0), roster.of(2)), (&[at(9), at(2)][..], &[at(3)][..]));
     }
 

@@ -169,6 +169,7 @@ fn policy(plan: &HealthPlan) -> HealthPolicy {
         rise: plan.probe.as_ref().map_or(1, |probe| probe.rise),
         fall: plan.probe.as_ref().map_or(1, |probe| probe.fall),
         is_probed: plan.probe.is_some(),
+        every: plan.probe.as_ref().map_or(Duration::ZERO, |probe| probe.every),
         outlier,
         panic,
         slow_start,

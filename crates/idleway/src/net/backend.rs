@@ -12,7 +12,8 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::addresses::Addresses;
-use super::unacknowledged::unacknowledged;
+#[cfg(target_os = "linux")]
+use super::unacknowledged::unsent;
 use super::wire::Wire;
 
 /// How long a vanished host may leave a lingering Slot in doubt before TCP gives the connection up.
@@ -139,10 +140,10 @@ impl BackendConnection {
     /// Lets TCP itself find out that the backend's host has vanished also where something is on its way to it; set when
     /// the connection begins to linger, for then no clock of ours runs any more.
     pub(crate) fn watch_for_vanished_host(&mut self) {
-        // Not while it has not taken all that was sent: a backend that works before it reads its request's body
-        // closes its window, and this option takes that for a vanished host.
+        // Not while something waits to be sent: a backend that works before it reads its request's body closes its
+        // window, and this option takes that for a vanished host. What was sent a living host acknowledges.
         #[cfg(target_os = "linux")]
-        if self.wire.outbox().is_empty() && unacknowledged(self.wire.stream()) == Some(0) {
+        if self.wire.outbox().is_empty() && unsent(self.wire.stream()) == Some(0) {
             let _ = SockRef::from(self.wire.stream()).set_tcp_user_timeout(Some(VANISHED));
             self.is_watched = true;
         }

@@ -63,6 +63,8 @@ pub(crate) async fn ask(
     }
     writer.end();
     connection.wire.send(&[]).map_err(ProbeError::Broken)?;
+    // No clock of ours ends it.
+    connection.watch_for_vanished_host();
     let head = final_head(connection, question.method == "HEAD").await?;
     let rest = tokio::time::timeout(REST, discard_body(connection, &head)).await;
     let is_whole = rest.unwrap_or(false);

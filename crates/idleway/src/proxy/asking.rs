@@ -9,7 +9,7 @@ mod wait;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use idleway_core::{Ask, Core, Key, Lane};
 use idleway_h1::{Known, RequestHead};
@@ -53,9 +53,13 @@ impl<'a> Asking<'a> {
         })
     }
 
-    /// What the pool is asked, on behalf of a request that joins the line now.
-    pub(super) fn ask(&self, near: Core, now: Instant) -> Ask {
-        let until = now + self.wait.within;
+    /// What the pool is asked, on behalf of a request that joins the line now and `waited` in it before.
+    ///
+    /// A retry's wait begins anew, for the attempt was not its doing; but one that said itself how long it waits waits no
+    /// longer in all.
+    pub(super) fn ask(&self, near: Core, now: Instant, waited: Duration) -> Ask {
+        let waited = if self.wait.applied.is_some() { waited } else { Duration::ZERO };
+        let until = now + self.wait.within.saturating_sub(waited);
         let until = self.deadline().map_or(until, |deadline| until.min(deadline));
         let mut ask = Ask::new(near, time_at(until));
         if let Some(deadline) = self.deadline() {
@@ -170,7 +174,7 @@ mod tests {
 
     fn asked(request: &Request, pool: &PoolPlan) -> Ask {
         let asking = Asking::read(request, &Route::new(0), pool, &[]).unwrap();
-        asking.ask(Core(0), request.arrived)
+        asking.ask(Core(0), request.arrived, Duration::ZERO)
     }
 
     /// From the request's arrival on.
@@ -269,7 +273,10 @@ mod tests {
         let pool = pool(|pool| pool.priority = Priority::Header("x-priority".to_owned()));
         let lane = |route: &Route, is_trusted| {
             let request = Request { is_trusted, ..request(&["X-Priority: high"]) };
-            Asking::read(&request, route, &pool, &[]).unwrap().ask(Core(0), request.arrived).lane
+            Asking::read(&request, route, &pool, &[])
+                .unwrap()
+                .ask(Core(0), request.arrived, Duration::ZERO)
+                .lane
         };
         let any = Route::new(0);
         let mut low = Route::new(0);
@@ -284,7 +291,7 @@ mod tests {
         let pool = pool(|_| {});
         let asking = Asking::read(&request, &Route::new(0), &pool, &[]).unwrap();
         let joined = request.arrived + Duration::from_secs(2);
-        let until = asking.ask(Core(0), joined).until;
+        let until = asking.ask(Core(0), joined, Duration::ZERO).until;
         assert_eq!((after(&request, until), asking.applied()), (Duration::from_secs(9), Some(7)));
     }
 }

@@ -28,7 +28,8 @@ pub(super) async fn forward<'a>(
         .await
         .map_err(|stop| in_time(stop, asking))?;
     let mut now = if upload.complete && upload.buffer.is_empty() { request.arrived } else { Instant::now() };
-    let mut ask = asking.ask(client.core().index(), now);
+    let mut ask = asking.ask(client.core().index(), now, Duration::ZERO);
+    let mut waited = Duration::ZERO;
     let mut last_failure: Option<Failure> = None;
     loop {
         record.joined(now);
@@ -51,6 +52,7 @@ pub(super) async fn forward<'a>(
             tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");
         }
         let key = permit.backend();
+        waited += permit.waited();
         client.send_continue();
         let attempt = Attempt { live, snapshot, way, backend: &backend, request, upload: &upload, deadline };
         let failure = match attempt.run(client, permit, record).await? {
@@ -63,9 +65,8 @@ pub(super) async fn forward<'a>(
             return Err(failure.reject.into());
         }
         now = Instant::now();
-        // Its wait begins anew: the attempt may have used up what was left of the first one.
         let avoid = std::mem::take(&mut ask.avoid);
-        ask = asking.ask(client.core().index(), now);
+        ask = asking.ask(client.core().index(), now, waited);
         ask.avoid = avoid;
         ask.avoid.push(key);
         last_failure = Some(failure);

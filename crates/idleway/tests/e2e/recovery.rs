@@ -86,7 +86,8 @@ fn returned(gate: &Gate, slow_start: &str) -> (Backend, Gateway) {
          health = {{ slow_start = \"{slow_start}\" }}",
         backend.url()
     ));
-    assert_eq!(ask(&gateway, get("/")).status(), 502);
+    // Who would not wait for its return is told that it is gone.
+    assert_eq!(ask(&gateway, head_of("GET", "/", "Prefer: wait=0\r\n")).status(), 502);
     assert_eq!(gateway.backends().up, 0);
     backend.restart();
     eventually("it is found", || gateway.backends().up == 1);
