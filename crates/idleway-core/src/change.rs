@@ -76,3 +76,20 @@ impl News {
         std::mem::take(&mut self.changes).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_than_are_kept_the_first_are_lost() {
+        let mut news = News::default();
+        for nanos in 0..=MOST as u64 {
+            let (backend, at) = (BackendKey(1), Time::from_nanos(nanos));
+            news.push(Change { backend, at, health: Health::Up, cause: Cause::TrialServed, until: None });
+        }
+        let told = news.take();
+        assert_eq!((told.len(), told[0].at), (MOST, Time::from_nanos(1)));
+        assert!(news.is_empty());
+    }
+}

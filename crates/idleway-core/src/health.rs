@@ -387,7 +387,7 @@ mod tests {
     fn no_connection_takes_down_at_once_and_only_a_probe_brings_back() {
         let mut health = hysteresis(5);
         assert_eq!(health.judge(at(0), Unreachable, Role::Request), Some(Cause::Unreachable));
-        assert!(!health.is_doubtful() && !health.awaits_probe());
+        assert!(!health.is_doubtful() && !health.awaits_probe() && !health.admit());
         health.end_pause();
         assert!(health.awaits_probe() && !health.admits() && !health.on_trial());
         health.probe_out();
@@ -420,7 +420,23 @@ mod tests {
         health.end_pause();
         health.probe_out();
         assert_eq!(health.judge(at(1), Ignored, Role::Probe), None);
-        assert_eq!(health.pause_end(), Some(at(2).now), "the pause does not grow");
+        assert_eq!(health.pause_end(), Some(at(2).now));
+    }
+
+    #[test]
+    fn the_pause_after_a_probe_that_says_nothing_is_the_one_before() {
+        let pause = Duration::from_millis(100);
+        let mut health = Hysteresis::new(HealthPolicy { pause, ..policy(1) });
+        health.judge(at(0), Unreachable, Role::Request);
+        for outcome in [Unreachable, Ignored, Ignored] {
+            health.end_pause();
+            health.judge(at(1), outcome, Role::Probe);
+            assert_eq!(
+                health.pause_end(),
+                Some(at(1).now + pause * 2),
+                "twice, by the one that said something"
+            );
+        }
     }
 
     #[test]
@@ -489,7 +505,28 @@ mod tests {
         assert_eq!(probe(Failure), Some(Cause::ProbesFailed));
         assert_eq!([Success, Failure, Success].map(&mut probe), [None; 3]);
         assert_eq!(probe(Success), Some(Cause::ProbesAnswered));
-        assert!(health.admits());
+        assert_eq!([Failure, Failure].map(&mut probe), [None; 2], "what it answered before does not count");
+        assert_eq!(probe(Failure), Some(Cause::ProbesFailed));
+    }
+
+    #[test]
+    fn probes_before_it_fell_do_not_bring_it_back() {
+        let mut health = Hysteresis::new(HealthPolicy { rise: 2, fall: 3, is_probed: true, ..policy(1) });
+        health.judge(at(0), Failure, Role::Probe);
+        health.judge(at(0), Failure, Role::Request);
+        health.end_pause();
+        assert_eq!(health.judge(at(1), Success, Role::Probe), None);
+        assert_eq!(health.judge(at(1), Success, Role::Probe), Some(Cause::ProbesAnswered));
+    }
+
+    #[test]
+    fn one_that_cannot_be_reached_in_between_has_not_answered_in_a_row() {
+        let mut health = Hysteresis::new(HealthPolicy { rise: 2, is_probed: true, ..policy(1) });
+        health.judge(at(0), Unreachable, Role::Request);
+        for outcome in [Success, Unreachable, Success] {
+            assert_eq!(health.judge(at(0), outcome, Role::Probe), None);
+        }
+        assert_eq!(health.judge(at(0), Success, Role::Probe), Some(Cause::ProbesAnswered));
     }
 
     #[test]

@@ -114,6 +114,22 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_was_counted_long_before_is_taken_out_as_well() {
+        let later = Time::from_nanos(1100);
+        for goes_on in [true, false] {
+            let (mut whole, mut part) = (Recent::<10>::default(), Recent::<10>::default());
+            whole.add(Time::from_nanos(100), Tally { some: 1, all: 5 });
+            part.add(Time::from_nanos(100), Tally { some: 1, all: 2 });
+            if goes_on {
+                whole.add(later, Tally { some: 1, all: 7 });
+            }
+            whole.take_out(later, part);
+            let rest = if goes_on { Tally { some: 1, all: 10 } } else { Tally { some: 0, all: 3 } };
+            assert_eq!(whole.tally(later), rest);
+        }
+    }
+
+    #[test]
     fn two_shares_are_as_far_apart_as_chance_would_have_it() {
         let of = |some, all| Tally { some, all };
         // A half and a tenth of 20: 0.4 / sqrt(0.3 * 0.7 * (1/20 + 1/20)) = 2.76.

@@ -319,12 +319,11 @@ impl<C, W> Dispatcher<C, W> {
             backend.withheld = Some(backend.withheld.map_or(until, |told| told.max(until)));
         });
         let purpose = self.slots.slot(index).purpose;
-        let turned =
-            purpose != Purpose::Proof && self.judge(now, slot.backend, Outcome::Success, role_of(purpose));
-        self.free(now, index, kept, &mut effects);
-        if turned {
-            self.serve_line(now, &mut effects);
+        if purpose != Purpose::Proof {
+            // That it may be up by this helps nobody yet: it rests.
+            self.judge(now, slot.backend, Outcome::Success, role_of(purpose));
         }
+        self.free(now, index, kept, &mut effects);
         self.check();
         effects
     }

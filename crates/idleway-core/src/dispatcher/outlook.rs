@@ -137,10 +137,10 @@ impl<C, W> Dispatcher<C, W> {
         for slot in self.slots.entries().step_by(stride) {
             match slot.state {
                 State::Vacant | State::Parked => {}
+                // It takes no time to speak of: the slot is as good as idle.
+                State::Busy if slot.purpose == Purpose::Probe => {}
                 _ if !self.backends[slot.backend as usize].is_up() => {}
                 _ if slot.purpose == Purpose::Proof => unproven += stride,
-                // It takes no time to speak of.
-                State::Busy if slot.purpose == Purpose::Probe => rests.push(Rest::Free(0.0)),
                 State::Busy | State::Lingering | State::Doubted => {
                     rests.push(Rest::Working(now.since(slot.since).as_secs_f64()));
                 }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use idleway_core::{Cause, HealthPolicy, RetryPolicy, Time};
-use random::{Random, Work};
+use random::Work;
 use site::Condition;
 use world::{Event, Scene, World};
 
@@ -57,19 +57,18 @@ const SCENE: Scene = Scene {
 /// backends linger, and whatever share of the answers is poor: a backend that lives is never taken out.
 #[test]
 fn nobody_that_lives_is_taken_out() {
-    for_seeds(3, |seed| {
-        let mut random = Random(seed);
-        let judged = [(None, 0), (Some(50), 0), (Some(50), 20), (Some(50), 40), (Some(50), 60)];
-        let (outlier, poor) = random.one_of(&judged);
-        let scene = Scene {
-            health: HealthPolicy { outlier, ..HEALTH },
-            work: random.one_of(&[Work::OfAllLengths, Work::Long]),
-            load: random.one_of(&[0.6, 1.2]),
-            timeout: random.one_of(&[SECOND * 5, SECOND * 70]),
-            poor,
-            lasts: SECOND * 3600,
-            ..SCENE
-        };
+    let scenes = [
+        (None, 0, Work::Long, 1.2, 70),
+        (Some(50), 30, Work::OfAllLengths, 1.2, 70),
+        (Some(50), 0, Work::Long, 0.6, 5),
+        (Some(50), 20, Work::OfAllLengths, 0.6, 70),
+        (Some(50), 60, Work::OfAllLengths, 1.2, 5),
+    ];
+    for_seeds(4, |seed| {
+        let (outlier, poor, work, load, timeout) = scenes[usize::try_from(seed).unwrap() % scenes.len()];
+        let health = HealthPolicy { outlier, ..HEALTH };
+        let scene =
+            Scene { health, work, load, timeout: SECOND * timeout, poor, lasts: SECOND * 3600, ..SCENE };
         let World { changes, tally, .. } = World::new(scene.clone(), seed).run();
         println!("{scene:?}: {tally:?}");
         assert!(changes.is_empty(), "{changes:?}");
@@ -81,10 +80,11 @@ fn nobody_that_lives_is_taken_out() {
 /// can be reached.
 #[test]
 fn who_cannot_be_reached_is_down_at_once_and_back_at_once() {
-    for_seeds(2, |seed| {
-        // For some the clients leave no slot idle.
-        let mut world =
-            World::new(Scene { load: if seed.is_multiple_of(2) { 0.5 } else { 1.3 }, ..SCENE }, seed);
+    // With idle slots, and with none: then also with work that is as long as a slow start.
+    let scenes = [(0.5, Work::Short), (1.3, Work::Short), (1.3, Work::OfAllLengths)];
+    for_seeds(3, |seed| {
+        let (load, work) = scenes[usize::try_from(seed).unwrap() % scenes.len()];
+        let mut world = World::new(Scene { load, work, ..SCENE }, seed);
         for half in [0, 4] {
             let mut time = SECOND * 5;
             while time < world.scene.lasts {
@@ -98,7 +98,7 @@ fn who_cannot_be_reached_is_down_at_once_and_back_at_once() {
         }
         let tally = world.run().tally;
         println!("{tally:?}");
-        assert!(tally.fulfilled > 20, "shows little: {tally:?}");
+        assert!(tally.fulfilled > 10, "shows little: {tally:?}");
     });
 }
 
@@ -120,7 +120,7 @@ fn who_hangs_is_down_after_its_probes() {
         let world = world.run();
         println!("{:?}", world.tally);
         let found = world.changes.iter().filter(|change| change.cause == Cause::ProbesFailed).count();
-        assert!(found > 0 && world.tally.fulfilled > 3, "shows little: {found} found, {:?}", world.tally);
+        assert!(found > 0 && world.tally.fulfilled > 0, "shows little: {found} found, {:?}", world.tally);
     });
 }
 
@@ -141,7 +141,7 @@ fn those_in_line_are_served_when_the_first_lives_again() {
         }
         let tally = world.run().tally;
         println!("{tally:?}");
-        assert!(tally.lit > 1 && tally.fulfilled > 20, "shows little: {tally:?}");
+        assert!(tally.lit > 1 && tally.fulfilled > 10, "shows little: {tally:?}");
     });
 }
 

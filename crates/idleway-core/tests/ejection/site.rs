@@ -97,7 +97,9 @@ impl World {
             Condition::Hangs => works.for_each(|(_, job)| job.stage = Stage::Hangs),
             _ => {}
         }
-        if condition == Condition::Dead && self.scene.load > 0.3 {
+        // Where many requests come, one of them comes here at once.
+        let between = self.scene.between_arrivals();
+        if condition == Condition::Dead && between < MET.as_secs_f64() / 20.0 {
             self.within(MET, Event::Falls(at, Expected::Down(turns)));
         }
         if condition == Condition::Lives {

@@ -40,6 +40,14 @@ pub(crate) struct Scene {
     pub(crate) lasts: Duration,
 }
 
+impl Scene {
+    /// The mean time in seconds.
+    pub(crate) fn between_arrivals(&self) -> f64 {
+        let slots: u32 = self.slots.iter().sum();
+        self.work.mean() / f64::from(slots) / self.load
+    }
+}
+
 type Name = usize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -226,9 +234,7 @@ impl World {
         if self.now > Time::ZERO + self.scene.lasts {
             return;
         }
-        let slots: u32 = self.scene.slots.iter().sum();
-        let between = self.scene.work.mean() / f64::from(slots) / self.scene.load;
-        let next = self.random.memoryless(between);
+        let next = self.random.memoryless(self.scene.between_arrivals());
         self.within(next, Event::Arrives);
         self.ask(Vec::new());
     }

@@ -292,11 +292,10 @@ impl Naive {
         let purpose = self.work(key, name).purpose;
         let site = self.sites.get_mut(&key).unwrap();
         site.withheld = site.withheld.max(Some(until));
-        let turned = purpose != Purpose::Proof && self.judge(key, Outcome::Success, purpose);
-        self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)), choose);
-        if turned {
-            self.serve_line(choose);
+        if purpose != Purpose::Proof {
+            self.judge(key, Outcome::Success, purpose);
         }
+        self.free(key, name, kept.map(|kept| (kept.connection, kept.core.0)), choose);
     }
 
     fn judge(&mut self, key: BackendKey, outcome: Outcome, purpose: Purpose) -> bool {

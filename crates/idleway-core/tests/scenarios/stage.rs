@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use idleway_core::{
-    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Kept,
-    PoolSpec, Refusal, Ticket, Time,
+    Arrival, Ask, BackendKey, BackendSpec, Cause, Collected, Core, Dispatcher, Effects, Grant, Health,
+    HealthPolicy, Kept, Outcome, PoolSpec, Refusal, Ticket, Time,
 };
 
 pub(crate) type Stage = Dispatcher<u32, &'static str>;
@@ -12,6 +12,7 @@ pub(crate) type Stage = Dispatcher<u32, &'static str>;
 pub(crate) const NOW: Time = Time::ZERO;
 pub(crate) const A: BackendKey = BackendKey(10);
 pub(crate) const B: BackendKey = BackendKey(20);
+pub(crate) const C: BackendKey = BackendKey(30);
 pub(crate) const HERE: Core = Core(0);
 pub(crate) const THERE: Core = Core(1);
 
@@ -83,4 +84,25 @@ pub(crate) fn closed(effects: Effects<u32, &'static str>) -> Vec<u32> {
 
 pub(crate) fn kept(connection: u32, core: Core) -> Option<Kept<u32>> {
     Some(Kept { connection, core })
+}
+
+pub(crate) fn healthy(queue_length: usize, backends: &[(BackendKey, u32)], health: HealthPolicy) -> Stage {
+    Stage::new(NOW, PoolSpec { health, ..spec(queue_length, backends) })
+}
+
+/// What became of whom, and why, since the last look.
+pub(crate) fn news(stage: &mut Stage) -> Vec<(BackendKey, Health, Cause)> {
+    stage.take_news().into_iter().map(|change| (change.backend, change.health, change.cause)).collect()
+}
+
+/// A pool that learned that its work takes a minute.
+pub(crate) fn with_work_of_a_minute(queue_length: usize, slots: u32, health: HealthPolicy) -> Stage {
+    let mut stage = healthy(queue_length, &[(A, slots)], health);
+    for minute in 0..3 {
+        let held: Vec<_> = (0..slots).map(|_| granted(&mut stage, ask())).collect();
+        for grant in held {
+            assert!(stage.release(at((minute + 1) * 60_000), grant.slot, Outcome::Success, None).is_none());
+        }
+    }
+    stage
 }
