@@ -150,9 +150,11 @@ impl Hysteresis {
         matches!(self.state, State::Down { cause, .. } if !matches!(cause, Cause::Unreachable))
     }
 
-    /// Whether it waits for a probe out of turn: only one can tell that it is there again.
+    /// Whether it waits for a probe out of turn: its pause is over, and no request tries it.
     pub(crate) const fn awaits_probe(&self) -> bool {
-        matches!(self.state, State::Down { cause: Cause::Unreachable, way: Way::Probed { out: false } })
+        let State::Down { cause, way: Way::Probed { out: false } } = self.state else { return false };
+        // What its regular probes found, the regular ones may refute.
+        !matches!(cause, Cause::ProbesFailed)
     }
 
     /// The end of the pause.
@@ -277,7 +279,7 @@ impl Hysteresis {
             }
             (Outcome::Success, State::Down { cause, way }) => {
                 let may_return = cause == Cause::Unreachable || !matches!(way, Way::Paused(_));
-                self.probes = if may_return { self.probes.saturating_add(1) } else { 0 };
+                self.probes += u32::from(may_return);
                 if may_return && self.probes >= self.policy.rise {
                     return Some(self.rise(at.now, Cause::ProbesAnswered));
                 }
@@ -297,8 +299,8 @@ impl Hysteresis {
             }
             (Outcome::Failure | Outcome::Poor | Outcome::Silent, State::Down { cause, way }) => {
                 self.probes = 0;
-                // It is there again, but not well; while it is left alone it may be a probe of before that broke.
-                let is_news = cause == Cause::Unreachable && !matches!(way, Way::Paused(_));
+                // It is there, but not well; while it is left alone it may be a probe of before that broke.
+                let is_news = cause != Cause::ProbesFailed && matches!(way, Way::Probed { .. });
                 is_news.then(|| self.fail_probes(at))
             }
         }
@@ -306,7 +308,9 @@ impl Hysteresis {
 
     /// A probe out of turn said nothing, or not enough, or there was none: after the same pause there is another.
     pub(crate) fn wait_again(&mut self, at: Surroundings) {
-        if let State::Down { cause: Cause::Unreachable, way: way @ Way::Probed { .. } } = &mut self.state {
+        if let State::Down { cause, way: way @ Way::Probed { .. } } = &mut self.state
+            && *cause != Cause::ProbesFailed
+        {
             *way = Way::Paused(at.now + jittered(self.pause, self.policy.jitter, at.dice));
         }
     }
@@ -516,7 +520,9 @@ mod tests {
         health.judge(at(0), Failure, Role::Request);
         health.end_pause();
         assert_eq!(health.judge(at(1), Success, Role::Probe), None);
-        assert_eq!(health.judge(at(1), Success, Role::Probe), Some(Cause::ProbesAnswered));
+        assert_eq!(health.judge(at(1), Success, Role::Probe), None, "the next counts after the same pause");
+        health.end_pause();
+        assert_eq!(health.judge(at(2), Success, Role::Probe), Some(Cause::ProbesAnswered));
     }
 
     #[test]
@@ -536,7 +542,7 @@ mod tests {
         assert_eq!(health.judge(at(0), Success, Role::Probe), None, "not before the pause is over");
         assert!(!health.admit(), "also while too few are up");
         health.end_pause();
-        assert!(!health.admits() && !health.awaits_probe(), "its turn comes");
+        assert!(!health.admits() && health.awaits_probe(), "it need not wait for its turn");
         assert_eq!(health.judge(at(2), Success, Role::Probe), Some(Cause::ProbesAnswered));
     }
 

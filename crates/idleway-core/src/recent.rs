@@ -19,8 +19,11 @@ pub(crate) struct Tally {
 }
 
 impl<const SPAN: u32> Recent<SPAN> {
-    /// The length of a span in whole seconds, rounded down.
-    pub(crate) const SECONDS: u64 = (1 << SPAN) / 1_000_000_000;
+    /// The whole seconds, rounded down, over which is counted now: those of the running span and of the one before it.
+    pub(crate) fn seconds(now: Time) -> u64 {
+        let running = now.as_nanos() & ((1 << SPAN) - 1);
+        ((1 << SPAN) + running) / 1_000_000_000
+    }
 
     /// Counts more.
     pub(crate) fn add(&mut self, now: Time, more: Tally) {

@@ -36,7 +36,7 @@ impl Retries {
         let RetryPolicy { budget, floor } = self.policy;
         let tally = self.recent.tally(now);
         let share = tally.all.saturating_mul(budget.into()) / 100;
-        let may = tally.some < share.saturating_add(Recent::<SPAN>::SECONDS * u64::from(floor));
+        let may = tally.some < share.saturating_add(Recent::<SPAN>::seconds(now) * u64::from(floor));
         if may {
             self.recent.add(now, Tally { some: 1, all: 0 });
         }
@@ -57,8 +57,8 @@ mod tests {
         assert_eq!(spent(&mut retries, Time::ZERO), 8, "the floor, over a span of 8 s");
         (0..100).for_each(|_| retries.earn(Time::ZERO));
         assert_eq!(spent(&mut retries, Time::ZERO), 20);
-        assert_eq!(spent(&mut retries, Time::ZERO + Duration::from_secs(9)), 0, "still lately");
-        assert_eq!(spent(&mut retries, Time::ZERO + Duration::from_secs(60)), 8, "all is forgotten");
+        assert_eq!(spent(&mut retries, Time::ZERO + Duration::from_secs(9)), 1, "a second more");
+        assert_eq!(spent(&mut retries, Time::ZERO + Duration::from_secs(60)), 17, "all is forgotten");
         retries.set_policy(RetryPolicy { budget: 0, floor: 0 });
         assert_eq!(spent(&mut retries, Time::ZERO + Duration::from_secs(200)), 0);
     }

@@ -81,7 +81,7 @@ impl Condition {
 
     pub(crate) fn awaits_probe(&self) -> bool {
         self.down.is_some_and(|down| {
-            down.why == Why::Unreachable && down.until.is_none() && !down.by_request && !down.out
+            down.why != Why::Probes && down.until.is_none() && !down.by_request && !down.out
         })
     }
 
@@ -190,7 +190,6 @@ impl Condition {
             (Role::Probe, Outcome::Ignored) => self.wait_again(now),
             (Role::Probe, Outcome::Success) => {
                 if down.why != Why::Unreachable && down.until.is_some() {
-                    self.probes = 0;
                     return false;
                 }
                 self.probes += 1;
@@ -202,7 +201,8 @@ impl Condition {
             }
             (Role::Probe, Outcome::Failure | Outcome::Poor | Outcome::Silent) => {
                 self.probes = 0;
-                down.why == Why::Unreachable && down.until.is_none() && self.fail_probes(now, dark)
+                let is_asked = down.why != Why::Probes && down.until.is_none() && !down.by_request;
+                is_asked && self.fail_probes(now, dark)
             }
         }
     }
@@ -233,7 +233,8 @@ impl Condition {
 
     pub(crate) fn wait_again(&mut self, now: Time) -> bool {
         if let Some(down) = &mut self.down
-            && (down.why, down.until, down.by_request) == (Why::Unreachable, None, false)
+            && (down.until, down.by_request) == (None, false)
+            && down.why != Why::Probes
         {
             down.until = Some(now + self.last_pause);
         }

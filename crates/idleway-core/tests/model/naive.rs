@@ -314,7 +314,8 @@ impl Naive {
         let lately = self.came.iter().filter(|(time, _)| span(*time) + 1 >= span(self.now));
         let retries = lately.clone().filter(|(_, is_retry)| *is_retry).count();
         let share = (lately.count() - retries) * self.spec.retries.budget as usize / 100;
-        let may = retries < share + 8 * self.spec.retries.floor as usize;
+        let seconds = ((1 << 33) + self.now.as_nanos() % (1 << 33)) / 1_000_000_000;
+        let may = retries < share + usize::try_from(seconds).unwrap() * self.spec.retries.floor as usize;
         if may {
             self.came.push((self.now, true));
         }
