@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use idleway_core::{BackendKey, Core, Mode, Outcome};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::schedule::Schedule;
+use super::schedule::{Schedule, Turn};
 use crate::config::{HttpProbe, ProbeKind, ProbePlan};
 use crate::live::{Backend, LivePool};
 use crate::net::{BackendConnection, Question};
@@ -37,7 +37,7 @@ pub(crate) async fn probe_all(pool: Arc<LivePool>, core: Core) {
     let mut backends = None;
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut look = Instant::now() + LOOK;
-    let mut turn = BackendKey(0);
+    let mut turn = Turn::default();
     loop {
         let current = pool.backends();
         if regular.is_some() && !backends.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &current)) {
@@ -72,14 +72,13 @@ fn probe_out_of_turn(
     pool: &Arc<LivePool>,
     core: Core,
     places: &Arc<Semaphore>,
-    turn: &mut BackendKey,
+    turn: &mut Turn,
 ) -> Option<Duration> {
     let mut again = None;
     for _ in 0..IN_ONE_GO {
-        let next = pool.slots.awaiting_probe(*turn).or_else(|| pool.slots.awaiting_probe(BackendKey(0)));
+        let next = turn.next(|key| pool.slots.awaiting_probe(key));
         // Whose place comes free wakes this.
         let (Some(key), Ok(place)) = (next, Arc::clone(places).try_acquire_owned()) else { return again };
-        *turn = BackendKey(key.0.wrapping_add(1));
         if !begin(pool, key, core, Some(place)) {
             again = Some(LATER);
         }

@@ -1,4 +1,5 @@
-//! When each backend of a pool is probed: evenly spread in time, however many there are.
+//! When each backend of a pool is probed: evenly spread in time, however many there are; and each in its turn where not all
+//! can be probed at once.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -57,8 +58,23 @@ impl Schedule {
     }
 }
 
+/// Whose turn it is among backends that come and go: each has one before any has another.
+#[derive(Debug, Default)]
+pub(super) struct Turn(u64);
+
+impl Turn {
+    /// The next one. `from` answers the first backend at or after a key.
+    pub(super) fn next(&mut self, from: impl Fn(BackendKey) -> Option<BackendKey>) -> Option<BackendKey> {
+        let key = from(BackendKey(self.0)).or_else(|| from(BackendKey(0)))?;
+        self.0 = key.0.wrapping_add(1);
+        Some(key)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const EVERY: Duration = Duration::from_secs(2);
@@ -108,5 +124,15 @@ mod tests {
         assert_eq!(schedule.pop(start + 100 * EVERY), Some(BackendKey(0)));
         assert_eq!(schedule.pop(start + 100 * EVERY), None);
         assert_eq!(schedule.next(), Some(start + 101 * EVERY));
+    }
+
+    /// Those that come back at once keep nobody from his turn.
+    #[test]
+    fn each_has_a_turn_before_any_has_another() {
+        let mut turn = Turn::default();
+        let waiting: BTreeSet<_> = [3, 5, 9, u64::MAX].map(BackendKey).into();
+        let mut next = || turn.next(|key| waiting.range(key..).next().copied()).map(|key| key.0);
+        assert_eq!([(); 6].map(|()| next()), [3, 5, 9, u64::MAX, 3, 5].map(Some));
+        assert_eq!(turn.next(|_| None), None);
     }
 }
