@@ -288,7 +288,7 @@ fn displacing_wakes_the_displaced() {
         });
         permit.rest(Until::Proof);
         // Without a slot only a displaced or refused one comes back; with one all do.
-        pool.take_for_probe(BackendKey(1)).expect("without proof").finish(Outcome::Success, None);
+        pool.take_for_proof(BackendKey(1)).expect("without proof").finish(Outcome::Success, None);
         assert!(urgent.join().expect("asks").is_ok(), "it finds room or makes it");
         if let Err(refusal) = waits.join().expect("asks") {
             assert!(matches!(refusal.reason, Reason::Displaced | Reason::QueueFull));
