@@ -135,8 +135,9 @@ mod tests {
     #[test]
     fn a_name_has_what_it_stands_for_now() {
         let mut roster = Roster::new([(Scope::All, None)]);
-        assert!(roster.assign(idle).is_empty());
+        assert!(roster.assign(idle).is_empty() && !roster.is_known(0));
         roster.learn(0, [at(1), at(2), at(1)]);
+        assert!(roster.is_known(0));
         assert_eq!((roster.assign(idle), roster.of(0)), (vec![0], &[at(1), at(2)][..]));
         roster.learn(0, [at(2), at(3)]);
         assert_eq!((roster.assign(idle), roster.of(0)), (vec![0], &[at(2), at(3)][..]));

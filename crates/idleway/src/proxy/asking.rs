@@ -294,4 +294,17 @@ mod tests {
         let until = asking.ask(Core(0), joined, Duration::ZERO).until;
         assert_eq!((after(&request, until), asking.applied()), (Duration::from_secs(9), Some(7)));
     }
+
+    #[test]
+    fn a_retry_has_what_is_left_of_a_wait_of_its_own_and_else_the_whole_wait_again() {
+        let pool = pool(|pool| pool.queue.wait = Duration::from_secs(30));
+        for (fields, waited, left) in
+            [(&["Prefer: wait=7"][..], 5, 2), (&["Prefer: wait=7"], 9, 0), (&[], 5, 30)]
+        {
+            let request = request(fields);
+            let asking = Asking::read(&request, &Route::new(0), &pool, &[]).unwrap();
+            let until = asking.ask(Core(0), request.arrived, Duration::from_secs(waited)).until;
+            assert_eq!(after(&request, until), Duration::from_secs(left), "{fields:?} after {waited} s");
+        }
+    }
 }
