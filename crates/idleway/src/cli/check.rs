@@ -1,0 +1,38 @@
+//! `idleway check`: what is wrong with a configuration, or what it means.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use idleway::config::Overrides;
+
+use super::{Failure, read, say};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The configuration file.
+    file: PathBuf,
+}
+
+pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let file = &args.file;
+    let plan = read(file, Overrides::default())?;
+    say(&format!("{} is good: it listens on {}", file.display(), plan.listen));
+    for pool in &plan.pools {
+        let slots: u64 = pool.backends.iter().map(|backend| u64::from(backend.slots)).sum();
+        let when_busy = match pool.queue.length {
+            0 => "refuses when all are busy".to_owned(),
+            length => format!("{length} may wait {:?} when all are busy", pool.queue.wait),
+        };
+        let backends = counted(pool.backends.len() as u64, "backend");
+        say(&format!("pool {}: {backends}, {}, {when_busy}", pool.name, counted(slots, "slot")));
+    }
+    for route in plan.routes.iter() {
+        let pool = plan.pools.get(route.pool).map_or("", |pool| pool.name.as_str());
+        say(&format!("route {route} -> {pool}"));
+    }
+    Ok(())
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
