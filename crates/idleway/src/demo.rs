@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use idleway::Stop;
 use idleway::config::Overrides;
 
 use crate::cli::{self, Failure, say};
-use crate::{listener, log, signals};
+use crate::{listener, log};
 
 /// Backends of the demo.
 const BACKENDS: u16 = 5;
@@ -35,7 +36,7 @@ pub(crate) struct DemoArgs {
 
 pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     log::start();
-    let stop = signals::Stop::catch().context("cannot catch signals")?;
+    let stop = Stop::catch().context("cannot catch signals")?;
     let ports = (0..BACKENDS).map(|nth| if args.first_port == 0 { 0 } else { args.first_port + nth });
     let mut backends: Vec<Backend> =
         ports.map(|port| Backend::start(port, args.delay)).collect::<anyhow::Result<_>>()?;
@@ -52,8 +53,8 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     for backend in &mut backends {
         backend.watch();
     }
-    stop.end(gateway);
-    Ok(())
+    // Told twice, it has not ended in order.
+    stop.end(gateway).map(|_| ()).ok_or(Failure::Found(1))
 }
 
 fn welcome(url: &str, backends: &[Backend], delay: Duration) -> String {

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use idleway_core::Reason;
 
+use crate::hook::Denial;
+
 /// The reason of an answer that is the gateway's own: each has one status, one name and one sentence.
 ///
 /// How it becomes an HTTP response stands in one place, `proxy/answer.rs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reject {
     /// No Slot could be had: all busy, queue full, wait over, too late, no backend up, draining.
     NoSlot {
@@ -92,6 +95,13 @@ pub enum Reject {
     },
     /// The backend speaks HTTP/1.0 and cannot be given a body of unknown length.
     LengthRequired,
+    /// What the application added to the gateway refuses it ([`Hook`](crate::Hook)).
+    Denied(Denial),
+    /// Something in the gateway, or in what an application added to it, went wrong.
+    Internal {
+        /// What.
+        why: String,
+    },
 }
 
 impl Reject {
@@ -111,6 +121,8 @@ impl Reject {
             Self::HeadTooSlow | Self::BodyTooSlow => 408,
             Self::BodyTooLarge { .. } => 413,
             Self::LengthRequired => 411,
+            Self::Denied(denial) => denial.status,
+            Self::Internal { .. } => 500,
         }
     }
 
@@ -143,11 +155,13 @@ impl Reject {
             Self::BodyTooSlow => "body-too-slow",
             Self::BodyTooLarge { .. } => "body-too-large",
             Self::LengthRequired => "length-required",
+            Self::Denied(_) => "denied",
+            Self::Internal { .. } => "internal",
         }
     }
 
     /// The name in words. For a full pool it is the sentence that clients of the first gateway know.
-    pub fn title(&self) -> &'static str {
+    pub fn title(&self) -> &str {
         match self {
             Self::NoSlot { reason, .. } => match reason {
                 Reason::KeyBusy => "Too many requests at once. Try again later.",
@@ -171,6 +185,8 @@ impl Reject {
             Self::BodyTooSlow => "The request's body arrived too slowly.",
             Self::BodyTooLarge { .. } => "The request's body is too large.",
             Self::LengthRequired => "The request needs a Content-Length.",
+            Self::Denied(denial) => &denial.title,
+            Self::Internal { .. } => "Something went wrong in the gateway.",
         }
     }
 
@@ -196,6 +212,8 @@ impl Reject {
             Self::BackendNonsense { .. } => "http_protocol_error",
             Self::Loop => "proxy_loop_detected",
             Self::NoRoute => "destination_not_found",
+            Self::Denied(_) => "http_request_denied",
+            Self::Internal { .. } => "proxy_internal_error",
             Self::HeadTooSlow
             | Self::BodyTooSlow
             | Self::Refused(_)
@@ -240,6 +258,8 @@ impl fmt::Display for Reject {
             Self::LengthRequired => {
                 f.write_str("the backend speaks HTTP/1.0: send a Content-Length, or let `request_buffer` hold the whole body")
             }
+            Self::Denied(denial) => f.write_str(denial.detail.as_deref().unwrap_or(&denial.title)),
+            Self::Internal { why } => f.write_str(why),
         }
     }
 }
@@ -279,6 +299,8 @@ mod tests {
             Reject::BodyTooSlow,
             Reject::BodyTooLarge { limit: 0 },
             Reject::LengthRequired,
+            Reject::Denied(Denial::new(http::StatusCode::FORBIDDEN, "")),
+            Reject::Internal { why: text() },
         ]);
         let described = include_str!("../../../docs/answers.md");
         for reject in rejects {

@@ -16,8 +16,10 @@
 pub mod config;
 mod control;
 mod error;
+mod event;
 mod gateway;
 pub mod generic_backend;
+mod hook;
 mod live;
 mod message;
 mod metrics;
@@ -25,5 +27,11 @@ mod net;
 mod proxy;
 pub mod route;
 
+pub use config::Plan;
 pub use error::Reject;
-pub use gateway::{BackendCounts, Drained, Gateway, SlotCounts, Totals};
+pub use event::{Event, Events};
+pub use gateway::{
+    BackendCounts, BackendStatus, Body, BodyError, Builder, Drained, Gateway, Mount, Peer, PoolStatus,
+    SlotCounts, Stop, Totals, run_gateway,
+};
+pub use hook::{Answered, Arrival, Denial, Hook, NotAPath, Reserved, Verdict};

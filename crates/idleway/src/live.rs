@@ -10,10 +10,13 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use idleway_core::{BackendKey, Time};
+use tokio::sync::broadcast;
 
 pub(crate) use self::backend::Backend;
 pub(crate) use self::pool::{LivePool, Member};
 use crate::config::{LimitsPlan, Plan};
+use crate::event::{Event, Events, KEPT};
+use crate::hook::Hook;
 use crate::message::RandomHex;
 use crate::net::{Budget, ClientLimits};
 use crate::route::Route;
@@ -25,6 +28,8 @@ pub(crate) struct Live {
     budget: Arc<Budget>,
     via: String,
     keys: Keys,
+    hook: Option<Arc<dyn Hook>>,
+    events: broadcast::Sender<Event>,
 }
 
 /// The source of keys for backends: none is given twice.
@@ -38,7 +43,7 @@ impl Keys {
 }
 
 impl Live {
-    pub(crate) fn new(plan: Plan) -> Arc<Self> {
+    pub(crate) fn new(plan: Plan, hook: Option<Arc<dyn Hook>>) -> Arc<Self> {
         let buffered = usize::try_from(plan.limits.buffered).unwrap_or(usize::MAX);
         let keys = Keys::default();
         Arc::new(Self {
@@ -46,6 +51,8 @@ impl Live {
             budget: Budget::new(buffered),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
             keys,
+            hook,
+            events: broadcast::Sender::new(KEPT),
         })
     }
 
@@ -73,6 +80,24 @@ impl Live {
         &self.via
     }
 
+    /// What the application adds to each request's way.
+    pub(crate) fn hook(&self) -> Option<&Arc<dyn Hook>> {
+        self.hook.as_ref()
+    }
+
+    /// Tells whoever looks on.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
+        if self.events.receiver_count() > 0 {
+            // The last one may have gone just now.
+            let _ = self.events.send(event());
+        }
+    }
+
+    /// What happens from now on.
+    pub(crate) fn events(&self) -> Events {
+        Events::new(self.events.subscribe())
+    }
+
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -84,12 +109,15 @@ pub(crate) struct Snapshot {
     pub(crate) plan: Plan,
     pub(crate) client: ClientLimits,
     pools: Vec<Arc<LivePool>>,
+    /// For each pool a route that leads to it and says nothing else: for requests whose pool the application chose.
+    straight: Vec<Route>,
 }
 
 impl Snapshot {
     fn new(plan: Plan, keys: &Keys) -> Self {
         let pools = plan.pools.iter().map(|pool| Arc::new(LivePool::new(pool.clone(), || keys.next())));
-        Self { client: client_limits(&plan), pools: pools.collect(), plan }
+        let straight = (0..plan.pools.len()).map(Route::new).collect();
+        Self { client: client_limits(&plan), pools: pools.collect(), straight, plan }
     }
 
     /// The route that takes this request, and its pool.
@@ -101,6 +129,12 @@ impl Snapshot {
     ) -> Option<(&Route, &Arc<LivePool>)> {
         let route = self.plan.routes.find(method, authority, path)?;
         Some((route, self.pools.get(route.pool)?))
+    }
+
+    /// The route straight to the pool of this name.
+    pub(crate) fn route_to(&self, name: &str) -> Option<(&Route, &Arc<LivePool>)> {
+        let index = self.pools.iter().position(|pool| pool.plan.name == name)?;
+        Some((self.straight.get(index)?, &self.pools[index]))
     }
 
     /// Whether this peer's word about a request is taken.

@@ -5,7 +5,7 @@ mod demo;
 mod descriptors;
 mod listener;
 mod log;
-mod signals;
+mod stdin;
 mod witness;
 
 use std::process::ExitCode;

@@ -31,6 +31,11 @@ impl Request {
         Self { head, id, peer, client, is_trusted, arrived: Instant::now() }
     }
 
+    /// The same request, with another head.
+    pub(crate) fn with_head(&self, head: Box<RequestHead>) -> Self {
+        Self { head, id: self.id.clone(), client: Arc::clone(&self.client), ..*self }
+    }
+
     /// Whether the request may be done twice with the effect of once (RFC 9110 section 9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
         matches!(self.head.method(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")

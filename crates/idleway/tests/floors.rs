@@ -14,6 +14,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("message", 1),
     ("error", 1),
     ("config", 1),
+    ("event", 1),
+    ("hook", 1),
     ("route", 1),
     ("metrics", 1),
     // The current Snapshot; sockets, TLS, HTTP connections.
@@ -33,7 +35,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("descriptors", 5),
     ("listener", 5),
     ("log", 5),
-    ("signals", 5),
+    ("stdin", 5),
     ("witness", 5),
 ];
 

@@ -7,7 +7,7 @@ use clap::Args;
 use idleway::generic_backend::{GenericBackend, GenericBackendOptions, Over};
 
 use super::{duration, say};
-use crate::{listener, signals};
+use crate::{listener, stdin};
 
 #[derive(Debug, Args)]
 pub(super) struct BackendArgs {
@@ -41,7 +41,7 @@ pub(super) fn backend(args: &BackendArgs) -> anyhow::Result<()> {
         })?;
         say(&listener::url(backend.address()));
         if args.until_stdin_ends {
-            backend.run(signals::end_of_stdin()).await;
+            backend.run(stdin::end_of_stdin()).await;
         } else {
             backend.run(std::future::pending()).await;
         }

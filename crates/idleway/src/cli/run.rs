@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, CommandFactory};
-use idleway::Gateway;
 use idleway::config::{Overrides, Plan};
+use idleway::{Gateway, Stop};
 
 use super::{Cli, Failure, read, say};
-use crate::{descriptors, listener, log, signals};
+use crate::{descriptors, listener, log};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -42,11 +42,11 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         }
         (None, urls) => overrides.over_urls(urls)?,
     };
-    let stop = signals::Stop::catch().context("cannot catch signals")?;
+    let stop = Stop::catch().context("cannot catch signals")?;
     let gateway = start(plan)?;
     say(&listener::url(gateway.address()));
-    stop.end(gateway);
-    Ok(())
+    // Told twice, it has not ended in order.
+    stop.end(gateway).map(|_| ()).ok_or(Failure::Found(1))
 }
 
 /// What `run` reads where it is told nothing.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use idleway_core::{BackendKey, Change, Health};
 
-use crate::live::{LivePool, now};
+use crate::event::Event;
+use crate::live::{Live, LivePool, now};
 
 /// Keeps a pool's time: sleeps until its next deadline, whatever that is, and lets it happen. Never ends; a pool has
 /// one.
-pub(crate) async fn drive(pool: Arc<LivePool>) {
+pub(crate) async fn drive(live: Arc<Live>, pool: Arc<LivePool>) {
     let mut next = pool.slots.tick();
     loop {
         let sleep = async {
@@ -22,26 +23,42 @@ pub(crate) async fn drive(pool: Arc<LivePool>) {
             _ = pool.slots.deadline(next) => {}
         }
         next = pool.slots.tick();
-        pool.slots.take_news().iter().for_each(|change| tell(&pool, change));
+        pool.slots.take_news().iter().for_each(|change| tell(&live, &pool, change));
         if pool.slots.awaiting_probe(BackendKey(0)).is_some() {
             pool.wants_probe.notify_one();
         }
     }
 }
 
-/// One line in the log for each change of a backend's health, with its cause.
-fn tell(pool: &LivePool, change: &Change) {
+/// One line in the log and one event for each change of a backend's health, with its cause.
+fn tell(live: &Live, pool: &LivePool, change: &Change) {
     let Some(backend) = pool.backend(change.backend) else { return };
     let (name, cause) = (&pool.plan.name, change.cause);
     match change.health {
-        Health::Up => tracing::info!(pool = %name, backend = %backend.name, %cause, "backend up"),
+        Health::Up => {
+            tracing::info!(pool = %name, backend = %backend.name, %cause, "backend up");
+            live.tell(|| Event::BackendUp {
+                pool: name.clone(),
+                backend: backend.name.clone(),
+                cause: cause.to_string(),
+            });
+        }
         Health::Down => {
             pool.metrics.downs.count(cause);
+            let fault = backend.fault();
+            let pause = change.until.map(|until| until.since(change.at));
             tracing::warn!(
-                pool = %name, backend = %backend.name, %cause, fault = backend.fault(),
-                pause_ms = change.until.map(|until| until.since(change.at).as_millis()),
+                pool = %name, backend = %backend.name, %cause, fault,
+                pause_ms = pause.map(|pause| pause.as_millis()),
                 "backend down"
             );
+            live.tell(|| Event::BackendDown {
+                pool: name.clone(),
+                backend: backend.name.clone(),
+                cause: cause.to_string(),
+                fault,
+                pause,
+            });
         }
     }
 }

@@ -4,24 +4,23 @@ mod presence;
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use idleway_h1::{BodyReader, Framing, HeadReader, Refusal, RequestHead, Trailers, Version};
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::sync::futures::Notified;
 
 use self::presence::Question;
 use super::clock::Clock;
 use super::core::CoreHandle;
 use super::outbox::Outbox;
-use super::unacknowledged::unacknowledged;
+use super::transport::{Approach, Transport};
 use super::wire::{Body, Content, ReadFault, Wire};
 use crate::config::Fin;
+use crate::error::Reject;
 
 /// A rest of a body up to this size is read and thrown away to keep the connection.
 const SMALL_REST: u64 = 64 * 1024;
@@ -82,7 +81,7 @@ pub(crate) enum BodyFault {
 /// A client's connection and the request that is at its turn.
 #[derive(Debug)]
 pub(crate) struct Client {
-    wire: Wire,
+    wire: Wire<Approach>,
     clock: Clock,
     peer: SocketAddr,
     /// The peer's address as text: every request needs it.
@@ -104,9 +103,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, core: Arc<CoreHandle>, first: Duration) -> Self {
+    pub(crate) fn new(
+        stream: impl Into<Approach>,
+        peer: SocketAddr,
+        core: Arc<CoreHandle>,
+        first: Duration,
+    ) -> Self {
         Self {
-            wire: Wire::new(stream),
+            wire: Wire::new(stream.into()),
             clock: Clock::new(first),
             address: peer.ip().to_canonical().to_string().into(),
             peer,
@@ -297,13 +301,18 @@ impl Client {
         parts.iter().for_each(|part| tail.extend_from_slice(part));
     }
 
+    /// The gateway itself answers: who comes from within this program finds the reason beside the answer.
+    pub(crate) fn tell(&self, reject: &Reject) {
+        self.wire.stream().tell(reject);
+    }
+
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Departed>> {
         self.wire.poll_flush(cx).map_err(|_| Departed::Reset)
     }
 
     /// Bytes that the client has acknowledged since this was last asked; 0 where the system does not tell.
     pub(crate) fn newly_acknowledged(&mut self) -> u64 {
-        let Some(held) = unacknowledged(self.wire.stream()) else { return 0 };
+        let Some(held) = self.wire.stream().unacknowledged() else { return 0 };
         let acknowledged = self.outbox().written().saturating_sub(held);
         acknowledged.saturating_sub(std::mem::replace(&mut self.acknowledged, acknowledged))
     }
@@ -367,7 +376,7 @@ impl Client {
         if self.flush(silence).await.is_err() {
             return;
         }
-        if SockRef::from(self.wire.stream()).shutdown(Shutdown::Write).is_err() {
+        if self.wire.stream().shut_down_writing().is_err() {
             return;
         }
         if self.body.is_done() && self.wire.inbox_len() == 0 {
@@ -392,8 +401,7 @@ impl Client {
     /// Ends the connection by a reset: the only way to show a client that reads until the close that its
     /// answer is cut.
     pub(crate) fn reset(self) {
-        // Where it cannot be set the close is an ordinary one; the framing still shows the cut.
-        let _ = SockRef::from(self.wire.stream()).set_linger(Some(Duration::ZERO));
+        self.wire.stream().reset_at_close();
     }
 }
 

@@ -20,6 +20,16 @@ pub(crate) struct CoreHandle {
 }
 
 impl CoreHandle {
+    fn new(index: Core, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            index,
+            runtime,
+            connections: AtomicUsize::new(0),
+            leaving: AtomicBool::new(false),
+            leave: Notify::new(),
+        })
+    }
+
     pub(crate) fn index(&self) -> Core {
         self.index
     }
@@ -71,19 +81,13 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Starts `count` threads, each with a runtime of its own.
+    /// Starts `count` threads, at least one, each with a runtime of its own.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
         let mut cores = Self { cores: Vec::with_capacity(count), threads: Vec::with_capacity(count) };
-        for index in 0..u16::try_from(count).unwrap_or(u16::MAX) {
+        for index in 0..u16::try_from(count).unwrap_or(u16::MAX).max(1) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (stop, stopped) = oneshot::channel::<()>();
-            cores.cores.push(Arc::new(CoreHandle {
-                index: Core(index),
-                runtime: runtime.handle().clone(),
-                connections: AtomicUsize::new(0),
-                leaving: AtomicBool::new(false),
-                leave: Notify::new(),
-            }));
+            cores.cores.push(CoreHandle::new(Core(index), runtime.handle().clone()));
             let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || {
                 // Ends when told to, or when the gateway itself is gone.
                 let _ = runtime.block_on(stopped);
@@ -93,6 +97,11 @@ impl Cores {
             cores.threads.push((stop, thread));
         }
         Ok(cores)
+    }
+
+    /// One core that is a runtime of somebody else's, however many threads that has.
+    pub(crate) fn guest(runtime: Handle) -> Self {
+        Self { cores: vec![CoreHandle::new(Core(0), runtime)], threads: Vec::new() }
     }
 
     pub(crate) fn all(&self) -> &[Arc<CoreHandle>] {

@@ -24,6 +24,12 @@ pub(crate) struct Admission {
     _place: OwnedSemaphorePermit,
 }
 
+impl Admission {
+    pub(crate) fn new(seat: Seat, place: OwnedSemaphorePermit) -> Self {
+        Self { seat, _place: place }
+    }
+}
+
 /// Accepts until it is dropped.
 ///
 /// While all `places` are taken nobody is accepted: the kernel's backlog holds who comes, as with any server
@@ -60,7 +66,7 @@ pub(crate) async fn accept<F, S>(
             }
         };
         let core = Cores::least_busy(&cores);
-        let admission = Admission { seat: core.seat(), _place: place };
+        let admission = Admission::new(core.seat(), place);
         let Ok(stream) = stream.into_std() else { continue };
         let serve = serve.clone();
         core.runtime().spawn(async move {

@@ -13,8 +13,10 @@ mod core;
 mod date;
 mod listen;
 mod outbox;
+mod pipe;
 mod probe;
 mod scratch;
+mod transport;
 mod unacknowledged;
 pub(crate) mod wire;
 
@@ -26,7 +28,9 @@ pub(crate) use self::clock::Clock;
 pub(crate) use self::core::{CoreHandle, Cores};
 pub(crate) use self::date::date;
 pub(crate) use self::listen::{Admission, accept};
+pub(crate) use self::pipe::{PipeEnd, pipe};
 pub(crate) use self::probe::{Answer, ProbeError, Question, ask, until_closed};
+pub(crate) use self::transport::{Approach, Told};
 
 /// Bytes that one read can bring.
 pub(crate) const fn scratch_size() -> usize {

@@ -3,8 +3,7 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
-use socket2::SockRef;
-use tokio::net::TcpStream;
+use super::transport::Transport;
 
 /// Slices handed to the kernel in one write: what waits, the pieces of one read and the framing around them.
 const SLICES: usize = super::wire::PIECES + 4;
@@ -55,7 +54,7 @@ impl Outbox {
     ///
     /// # Errors
     /// What the socket says; bytes that it did not take are kept, and the connection is of no further use.
-    pub(crate) fn send(&mut self, stream: &TcpStream, parts: &[IoSlice<'_>]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, stream: &impl Transport, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if self.full || length <= COPIED {
             parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
@@ -66,8 +65,7 @@ impl Outbox {
         let mut slices = [IoSlice::new(&[]); SLICES];
         slices[0] = IoSlice::new(&self.bytes[self.taken..]);
         slices[1..=parts.len()].copy_from_slice(parts);
-        let socket = SockRef::from(stream);
-        let taken = taken(socket.send_vectored(&slices[..=parts.len()]))?;
+        let taken = taken(stream.write_now(&slices[..=parts.len()]))?;
         self.written += taken as u64;
         self.full = taken < waiting + length;
         self.advance(taken.min(waiting));
@@ -80,9 +78,9 @@ impl Outbox {
         Ok(())
     }
 
-    fn send_waiting(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn send_waiting(&mut self, stream: &impl Transport) -> io::Result<()> {
         let waiting = self.len();
-        let taken = taken(SockRef::from(stream).send(&self.bytes[self.taken..]))?;
+        let taken = taken(stream.write_now(&[IoSlice::new(&self.bytes[self.taken..])]))?;
         self.written += taken as u64;
         self.full = taken < waiting;
         self.advance(taken);
@@ -99,20 +97,18 @@ impl Outbox {
     }
 
     /// Ready when nothing waits any more.
-    pub(crate) fn poll_flush(&mut self, stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(
+        &mut self,
+        stream: &impl Transport,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.is_empty() && !self.full {
             self.send_waiting(stream)?;
         }
         while !self.is_empty() {
-            ready!(stream.poll_write_ready(cx))?;
-            match stream.try_write(&self.bytes[self.taken..]) {
-                Ok(taken) => {
-                    self.written += taken as u64;
-                    self.advance(taken);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+            let taken = ready!(stream.poll_write(cx, &self.bytes[self.taken..]))?;
+            self.written += taken as u64;
+            self.advance(taken);
         }
         self.full = false;
         Poll::Ready(Ok(()))

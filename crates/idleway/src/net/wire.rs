@@ -1,26 +1,22 @@
-//! One HTTP/1.1 connection, whichever side it leads to: the socket, the bytes read ahead of their turn and
-//! the bytes still to be written.
+//! One HTTP/1.1 connection, whichever side it leads to and whatever it travels on: the stream, the bytes read ahead of
+//! their turn and the bytes still to be written.
 
-use std::future::Future;
-use std::io::{self, IoSlice, Read};
-use std::pin::{Pin, pin};
+use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use idleway_h1::{BodyReader, Event, Refusal, Trailers};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::outbox::Outbox;
 use super::scratch::{self, Scratch};
+use super::transport::Transport;
 
 /// Pieces of content that one read may bring before they are handed on.
 pub(crate) const PIECES: usize = 12;
 
 #[derive(Debug)]
-pub(crate) struct Wire {
-    stream: TcpStream,
+pub(crate) struct Wire<S = TcpStream> {
+    stream: S,
     inbox: Vec<u8>,
     outbox: Outbox,
     /// Bytes may be there that the event loop has been made to forget.
@@ -69,8 +65,8 @@ impl Content<'_> {
     }
 }
 
-impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S: Transport> Wire<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             inbox: Vec::new(),
@@ -81,11 +77,11 @@ impl Wire {
         }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &S {
         &self.stream
     }
 
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> S {
         self.stream
     }
 
@@ -235,34 +231,13 @@ impl Wire {
     /// The event loop tells of the end beside the bytes. So that the bytes themselves wake nobody again and
     /// again, what is noted of them is forgotten here, and remembered for the next read.
     pub(crate) fn poll_end_behind(&mut self, cx: &mut Context<'_>) -> Poll<ReadFault> {
-        loop {
-            if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
-                return Poll::Ready(ReadFault::Broken(error));
-            }
-            // Polled only for what it says of this moment: the wait is registered above.
-            let noted = pin!(self.stream.ready(Interest::READABLE)).poll(cx);
-            if matches!(noted, Poll::Ready(Ok(noted)) if noted.is_read_closed()) {
-                return Poll::Ready(match self.stream.take_error() {
-                    Ok(None) => ReadFault::Cut,
-                    Ok(Some(error)) | Err(error) => ReadFault::Broken(error),
-                });
-            }
-            self.overlooked = true;
-            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = self.stream.try_io(Interest::READABLE, nothing);
-        }
+        let end = ready!(self.stream.poll_end(cx, &mut self.overlooked));
+        Poll::Ready(end.map_or(ReadFault::Cut, ReadFault::Broken))
     }
 
     /// The next read asks the kernel itself: the event loop may not have told yet of what has come.
     pub(crate) fn look_again(&mut self) {
         self.overlooked = true;
-    }
-
-    /// Lets TCP ask the other side whether it is there whenever nothing was written for so long.
-    pub(crate) fn keep_alive(&self, every: Duration) {
-        let keepalive = TcpKeepalive::new().with_time(every).with_interval(every);
-        // Where the platform knows no such option it is not asked.
-        let _ = SockRef::from(&self.stream).set_tcp_keepalive(&keepalive);
     }
 
     /// Whether the connection has failed. Asks the kernel, for of a connection whose FIN has come the event loop tells
@@ -296,7 +271,7 @@ impl Wire {
     fn poll_read_once(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.overlooked {
             // The event loop will not tell again of bytes that have come before.
-            match (&*SockRef::from(&self.stream)).read(buffer) {
+            match self.stream.read_now(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.overlooked = false,
                 read => {
                     self.overlooked = matches!(read, Ok(length) if length == buffer.len());
@@ -304,11 +279,7 @@ impl Wire {
                 }
             }
         }
-        let mut buffer = ReadBuf::new(buffer);
-        // `AsyncRead` and not `try_read`: a read that comes back short clears the readiness, so that the
-        // next wait costs no read that would block.
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        Poll::Ready(Ok(buffer.filled().len()))
+        self.stream.poll_read(cx, buffer)
     }
 
     fn consume(&mut self, taken: usize) {

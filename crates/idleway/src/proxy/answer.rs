@@ -46,6 +46,7 @@ pub(super) async fn send(
         (true, true) => Some("keep-alive"),
         (true, false) => None,
     };
+    client.tell(reject);
     write(client.tail(), reject, id, applied, request.is_some_and(Request::is_head), connection);
     if client.send(&[]).is_err() || client.flush(limits.write).await.is_err() {
         return Ended::Gone;
@@ -88,6 +89,9 @@ fn write(
         // RFC 9110 section 15.5.6 asks for it.
         writer.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
+    if let Reject::Denied(denial) = reject {
+        denial.fields.iter().for_each(|(name, value)| _ = writer.field(name.as_str(), value.as_bytes()));
+    }
     if let Some(connection) = connection {
         writer.field("Connection", connection);
     }
@@ -97,7 +101,8 @@ fn write(
     }
 }
 
-fn body(reject: &Reject, id: &RequestId) -> String {
+/// The problem details.
+pub(crate) fn body(reject: &Reject, id: &RequestId) -> String {
     json!({
         "type": format!("{TYPES}{}", reject.name()),
         "title": reject.title(),

@@ -1,7 +1,7 @@
 //! The data plane. This page is a request's way through the gateway:
 //!
 //! ```text
-//! serve: one connection, its requests in order → snapshot taken once → guard → route → what it asks for
+//! serve: one connection, its requests in order → snapshot taken once → guard → hook → route → what it asks for
 //! → forward: acquire a Permit (granted | queued | refused) → headers out → send on the slot's connection
 //! → judge (fail over?) → headers in → body carrying the Permit → last byte → slot goes to the first Waiter
 //! ```
@@ -19,6 +19,7 @@ mod forward;
 mod frame;
 mod guard;
 mod headers;
+mod hooked;
 mod linger;
 mod pace;
 mod record;
@@ -30,18 +31,19 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use idleway_h1::{Known, RequestHead};
-use tokio::net::TcpStream;
 
+pub(crate) use self::answer::body as problem;
 use self::asking::Asking;
 use self::record::Record;
 use crate::config::Abandon;
 use crate::error::Reject;
+use crate::hook::Changes;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
-use crate::net::{Admission, Client, Departed, Next};
+use crate::net::{Admission, Approach, Client, Departed, Next};
 
 /// Serves one client connection: its requests in order, until it ends.
-pub(crate) async fn serve(live: Arc<Live>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
+pub(crate) async fn serve(live: Arc<Live>, stream: Approach, peer: SocketAddr, admission: Admission) {
     let core = Arc::clone(admission.seat.core());
     let mut snapshot = live.snapshot();
     let mut client = Client::new(stream, peer, Arc::clone(&core), snapshot.client.head_timeout);
@@ -76,7 +78,7 @@ pub(crate) async fn serve(live: Arc<Live>, stream: TcpStream, peer: SocketAddr, 
 
 // The data plane may be mounted in anyone's runtime, a work-stealing one too: its futures are `Send`, all of them,
 // since this one holds them all.
-const _: fn(Arc<Live>, TcpStream, SocketAddr, Admission) = |live, stream, peer, admission| {
+const _: fn(Arc<Live>, Approach, SocketAddr, Admission) = |live, stream, peer, admission| {
     fn is_send(_: impl Send) {}
     is_send(serve(live, stream, peer, admission));
 };
@@ -118,12 +120,24 @@ impl From<Departed> for Stop {
 async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head: Box<RequestHead>) -> Ended {
     let peer = client.peer();
     let request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
-    let mut record = Record::new(&request, snapshot.plan.access_log);
-    let way = find_way(live, snapshot, &request, &mut record);
-    let applied = way.as_ref().ok().and_then(|way| way.asking.applied());
-    let travelled = match way {
-        Ok(way) => forward::forward(client, live, snapshot, &request, &way, &mut record).await,
-        Err(reject) => Err(reject.into()),
+    let changes;
+    let mut record = Record::new(&request, snapshot.plan.access_log, live.hook().map(Arc::as_ref));
+    let mut applied = None;
+    let travelled = match admitted(client, live, snapshot, &request).await {
+        Err(stop) => Err(stop),
+        Ok(made) => {
+            changes = made;
+            record.labels(&changes.labels);
+            // What came is what is told; what the hook has made of it is what is done.
+            let request = changes.request.as_ref().unwrap_or(&request);
+            match find_way(snapshot, request, changes.pool.as_deref(), &mut record) {
+                Ok(way) => {
+                    applied = way.asking.applied();
+                    forward::forward(client, live, snapshot, request, &way, &mut record).await
+                }
+                Err(reject) => Err(reject.into()),
+            }
+        }
     };
     let ended = match travelled {
         Ok(ended) => ended,
@@ -140,6 +154,17 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     ended
 }
 
+/// What the gateway and then the application say of a request before it takes a route.
+async fn admitted(
+    client: &mut Client,
+    live: &Live,
+    snapshot: &Snapshot,
+    request: &Request,
+) -> Result<Changes, Stop> {
+    guard::admit(request, live.via(), snapshot.client.body)?;
+    hooked::consult(client, live.hook().map(Arc::as_ref), request).await
+}
+
 /// Where a request goes, and what holds for it there.
 struct Way<'a> {
     pool: &'a Arc<LivePool>,
@@ -150,16 +175,19 @@ struct Way<'a> {
     is_repeatable: bool,
 }
 
+/// `chosen`: the pool that the application has named.
 fn find_way<'a>(
-    live: &Live,
     snapshot: &'a Snapshot,
     request: &'a Request,
+    chosen: Option<&str>,
     record: &mut Record<'a>,
 ) -> Result<Way<'a>, Reject> {
     let head = &request.head;
-    guard::admit(request, live.via(), snapshot.client.body)?;
-    let (route, pool) =
-        snapshot.route_for(head.method(), head.authority(), head.path()).ok_or(Reject::NoRoute)?;
+    let found = match chosen {
+        Some(pool) => snapshot.route_to(pool),
+        None => snapshot.route_for(head.method(), head.authority(), head.path()),
+    };
+    let (route, pool) = found.ok_or(Reject::NoRoute)?;
     record.pool(pool);
     let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
     let abandon = route.abandon.unwrap_or(pool.plan.abandon);

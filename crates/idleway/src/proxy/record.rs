@@ -1,10 +1,12 @@
-//! What is told about a request: one line in the log.
+//! What is told about a request: one line in the log, and what the application's hook hears.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::evidence::Reached;
 use crate::error::Reject;
+use crate::hook::{Answered, Hook};
 use crate::live::{Backend, LivePool};
 use crate::message::Request;
 use crate::net::Departed;
@@ -15,6 +17,8 @@ const LONGEST_TARGET: usize = 512;
 /// One request, as it is told when this is dropped.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
+    hook: Option<&'a dyn Hook>,
+    labels: &'a [(String, String)],
     pool: Option<&'a str>,
     backend: Option<Arc<Backend>>,
     pub(super) reached: Reached,
@@ -35,19 +39,30 @@ pub(super) struct Record<'a> {
 /// Whatever ends a request, it is told: also when its task is dropped.
 impl Drop for Record<'_> {
     fn drop(&mut self) {
-        if !self.is_told {
+        if !self.is_told && self.hook.is_none() {
             return;
         }
         if !self.ended {
             self.reason = Some("cut: the gateway stopped before the request had ended".to_owned());
         }
-        self.log();
+        if self.is_told {
+            self.log();
+        }
+        if let Some(hook) = self.hook {
+            // While a panic unwinds a second one would end the process.
+            let told = catch_unwind(AssertUnwindSafe(|| hook.answered(&self.answered_as())));
+            if told.is_err() {
+                tracing::error!(id = %self.request.id, "a hook panicked");
+            }
+        }
     }
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(request: &'a Request, is_told: bool) -> Self {
+    pub(super) fn new(request: &'a Request, is_told: bool, hook: Option<&'a dyn Hook>) -> Self {
         Self {
+            hook,
+            labels: &[],
             pool: None,
             backend: None,
             reached: Reached::NotConnected,
@@ -67,6 +82,11 @@ impl<'a> Record<'a> {
 
     pub(super) fn pool(&mut self, pool: &'a LivePool) {
         self.pool = Some(&pool.plan.name);
+    }
+
+    /// What the application says of it.
+    pub(super) fn labels(&mut self, labels: &'a [(String, String)]) {
+        self.labels = labels;
     }
 
     /// It asks for a Slot.
@@ -112,11 +132,37 @@ impl<'a> Record<'a> {
         self.ended = true;
     }
 
+    /// How long it has stood in line: whoever left it, or was refused there, has waited since it joined.
+    fn waited(&self) -> Duration {
+        self.waited + self.joined.map_or(Duration::ZERO, |joined| joined.elapsed())
+    }
+
+    /// As the application's hook is told.
+    fn answered_as(&self) -> Answered<'_> {
+        let request = self.request;
+        Answered {
+            id: request.id.as_str(),
+            peer: request.peer,
+            method: request.head.method(),
+            target: request.head.target(),
+            status: (self.status > 0).then_some(self.status),
+            pool: self.pool,
+            backend: self.backend.as_ref().map(|backend| backend.name.as_str()),
+            attempts: self.attempts,
+            waited: self.waited(),
+            first_byte: self.answered.map(|at| at - request.arrived),
+            total: request.arrived.elapsed(),
+            received: self.received,
+            sent: self.sent,
+            reason: self.reason.as_deref(),
+            labels: self.labels,
+        }
+    }
+
     fn log(&self) {
         let request = self.request;
         let target = request.head.target();
-        // Whoever left the line, or was refused there, has waited since it joined.
-        let waited = self.waited + self.joined.map_or(Duration::ZERO, |joined| joined.elapsed());
+        let labels = (!self.labels.is_empty()).then(|| spelled(self.labels));
         tracing::info!(
             target: "idleway::access",
             id = %request.id,
@@ -128,14 +174,21 @@ impl<'a> Record<'a> {
             backend = self.backend.as_ref().map_or("-", |backend| &backend.name),
             phase = self.reached.name(),
             attempts = self.attempts,
-            wait_ms = millis(waited),
+            wait_ms = millis(self.waited()),
             first_byte_ms = self.answered.map(|at| millis(at - request.arrived)),
             total_ms = millis(request.arrived.elapsed()),
             received = self.received,
             sent = self.sent,
             reason = self.reason.as_deref().unwrap_or("-"),
+            labels,
         );
     }
+}
+
+/// `name=value name=value`, without what would end the line.
+fn spelled(labels: &[(String, String)]) -> String {
+    let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    labels.join(" ").replace(|c: char| c.is_control(), " ")
 }
 
 fn millis(time: Duration) -> f64 {

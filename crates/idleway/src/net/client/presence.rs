@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-use super::super::unacknowledged::unacknowledged;
+use super::super::transport::{Approach, Transport};
 use super::super::wire::{ReadFault, Wire};
 use super::{Client, Departed};
 use crate::config::Fin;
@@ -84,7 +84,7 @@ impl Client {
             if departed == Departed::Reset || self.is_gone_by_fin() {
                 return Poll::Ready(departed);
             }
-            self.wire.keep_alive(AGAIN);
+            self.wire.stream().keep_alive(AGAIN);
         }
         let asks = self.fin == Fin::Ask && !self.answering;
         self.question.get_or_insert_default().poll_departed(cx, &mut self.wire, asks)
@@ -140,7 +140,12 @@ pub(super) struct Question {
 }
 
 impl Question {
-    fn poll_departed(&mut self, cx: &mut Context<'_>, wire: &mut Wire, asks: bool) -> Poll<Departed> {
+    fn poll_departed(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Wire<Approach>,
+        asks: bool,
+    ) -> Poll<Departed> {
         loop {
             if let Some(sleep) = &mut self.sleep {
                 ready!(sleep.as_mut().poll(cx));
@@ -168,7 +173,7 @@ impl Question {
         self.put.is_none_or(|put| put.elapsed() >= AGAIN)
     }
 
-    fn put(&mut self, wire: &mut Wire) {
+    fn put(&mut self, wire: &mut Wire<Approach>) {
         self.put = Some(Instant::now());
         self.pause = Duration::ZERO;
         // What waits there already asks as well as this would; and a client that takes nothing is not to fill it.
@@ -179,9 +184,9 @@ impl Question {
     }
 
     /// Whether the other side's system, which resets where the socket is closed, has taken the question.
-    fn is_answered(&self, wire: &Wire) -> bool {
+    fn is_answered(&self, wire: &Wire<Approach>) -> bool {
         let Some(put) = self.put else { return true };
-        match unacknowledged(wire.stream()) {
+        match wire.stream().unacknowledged() {
             Some(0) if wire.outbox().is_empty() => true,
             Some(_) => put.elapsed() >= ANSWERED_WITHIN,
             None => put.elapsed() >= UNTOLD,
@@ -232,7 +237,8 @@ mod tests {
     /// Waits until the kernel has the FIN, without the event loop's being told.
     fn until_fin(client: &Client) {
         let mut byte = [std::mem::MaybeUninit::uninit()];
-        let peek = |byte: &mut _| socket2::SockRef::from(client.wire.stream()).peek(byte);
+        let Approach::Tcp(stream) = client.wire.stream() else { panic!("it came by a socket") };
+        let peek = |byte: &mut _| socket2::SockRef::from(stream).peek(byte);
         while peek(&mut byte).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             std::thread::yield_now();
         }

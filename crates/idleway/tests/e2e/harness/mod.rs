@@ -81,7 +81,8 @@ pub(crate) fn until_slots(gateway: &Gateway, what: &str, condition: impl Fn(Slot
 /// Waits until all `slots` are idle and nobody is in line.
 #[track_caller]
 pub(crate) fn until_all_idle(gateway: &Gateway, slots: u64) {
-    let rest = SlotCounts { idle: slots, ..SlotCounts::default() };
+    let mut rest = SlotCounts::default();
+    rest.idle = slots;
     until_slots(gateway, "all slots idle", |counts| counts == rest);
 }
 

@@ -1,32 +1,57 @@
 //! When to end: what the system and the terminal say.
 
 use std::io;
-use std::process;
 use std::thread;
 
-use idleway::{Drained, Gateway};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-/// Waits for the wish to stop: SIGTERM or SIGINT.
-pub(crate) struct Stop {
+use super::Gateway;
+use super::counts::Drained;
+use crate::config::Plan;
+
+/// Serves `plan` at its `listen` until SIGTERM or Ctrl-C, then stops as [`Gateway::shutdown`] does; a second signal
+/// stops at once. Blocks until then.
+///
+/// ```no_run
+/// let plan = idleway::Plan::from_urls(&["http://127.0.0.1:6000".to_owned()])?;
+/// idleway::run_gateway(plan)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// The address is taken or is none of this machine's; signals cannot be caught, or threads cannot be had.
+pub fn run_gateway(plan: Plan) -> io::Result<Option<Drained>> {
+    let stop = Stop::catch()?;
+    let listener = std::net::TcpListener::bind(plan.listen)?;
+    let gateway = Gateway::start(plan, listener)?;
+    Ok(stop.end(gateway))
+}
+
+/// Waits for the wish to stop: SIGTERM or SIGINT (Ctrl-C).
+#[derive(Debug)]
+pub struct Stop {
     runtime: Runtime,
     wishes: Wishes,
 }
 
 impl Stop {
     /// From here on a signal no longer ends the process by itself.
-    pub(crate) fn catch() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Signals cannot be caught.
+    pub fn catch() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let wishes = Wishes::catch()?;
         drop(entered);
-        Ok(Stop { runtime, wishes })
+        Ok(Self { runtime, wishes })
     }
 
-    /// Waits for the first wish, then ends the gateway as its Plan says; a second wish ends the process at once.
-    pub(crate) fn end(self, gateway: Gateway) {
-        let Stop { runtime, mut wishes } = self;
+    /// Waits for the first wish, then ends the gateway as its Plan says, and tells what came of it; none where a second
+    /// wish came before that was done, and the process had better end. Blocks; not to be called within a runtime.
+    pub fn end(self, gateway: Gateway) -> Option<Drained> {
+        let Self { runtime, mut wishes } = self;
         runtime.block_on(wishes.next());
         tracing::info!("stopping: no new connections, what runs is finished; once more to stop at once");
         let (done, drained) = oneshot::channel();
@@ -37,15 +62,21 @@ impl Stop {
         runtime.block_on(async {
             tokio::select! {
                 drained = drained => match drained {
-                    Ok(drained) => told(drained),
-                    Err(_) => tracing::error!("the gateway did not stop in order"),
+                    Ok(drained) => {
+                        told(drained);
+                        Some(drained)
+                    }
+                    Err(_) => {
+                        tracing::error!("the gateway did not stop in order");
+                        None
+                    }
                 },
                 () = wishes.next() => {
                     tracing::warn!("stopped at once: what ran is cut");
-                    process::exit(1);
+                    None
                 }
             }
-        });
+        })
     }
 }
 
@@ -65,6 +96,7 @@ fn told(Drained { cut, abandoned }: Drained) {
 }
 
 #[cfg(unix)]
+#[derive(Debug)]
 struct Wishes {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -89,6 +121,7 @@ impl Wishes {
 }
 
 #[cfg(not(unix))]
+#[derive(Debug)]
 struct Wishes;
 
 #[cfg(not(unix))]
@@ -102,15 +135,4 @@ impl Wishes {
             std::future::pending().await
         }
     }
-}
-
-/// Resolves when standard input ends: whoever held its other side is gone, however it went.
-pub(crate) async fn end_of_stdin() {
-    let (ended, end) = oneshot::channel();
-    // A thread of its own: a blocking read cannot be taken back, and must not keep the runtime from ending.
-    thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = ended.send(());
-    });
-    let _ = end.await;
 }

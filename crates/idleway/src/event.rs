@@ -1,0 +1,77 @@
+//! What happens to backends, for whoever looks on.
+
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Events that a listener may be behind before it misses some.
+pub(crate) const KEPT: usize = 1024;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A backend serves again.
+    BackendUp {
+        /// Its pool's name.
+        pool: String,
+        /// Its host and port.
+        backend: String,
+        /// Why, in the log's words: `trial-served`, `probes-answered`.
+        cause: String,
+    },
+    /// A backend was taken out.
+    BackendDown {
+        /// Its pool's name.
+        pool: String,
+        /// Its host and port.
+        backend: String,
+        /// Why, in the log's words: `unreachable`, `failures`, `outlier`, `probes-failed`.
+        cause: String,
+        /// What went wrong with it last, in words.
+        fault: String,
+        /// How long it is left alone at least, where that is known.
+        pause: Option<Duration>,
+    },
+    /// So many events were missed here, since they came faster than they were taken.
+    Missed(u64),
+}
+
+/// What happens from the moment on at which this was asked for.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    pub(crate) fn new(receiver: broadcast::Receiver<Event>) -> Self {
+        Self(receiver)
+    }
+
+    /// The next event; none when the gateway has ended.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(count)) => Some(Event::Missed(count)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_how_much_it_missed() {
+        let (sender, receiver) = broadcast::channel(2);
+        let mut events = Events::new(receiver);
+        for count in 0..5 {
+            sender.send(Event::Missed(count)).unwrap();
+        }
+        drop(sender);
+        assert_eq!(events.next().await, Some(Event::Missed(3)));
+        assert_eq!(events.next().await, Some(Event::Missed(3)), "the fourth");
+        assert_eq!(events.next().await, Some(Event::Missed(4)), "the fifth");
+        assert_eq!(events.next().await, None);
+    }
+}
