@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Buf;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, request};
 use http_body::Frame;
 use idleway_core::Reason;
 use idleway_h1::{
@@ -211,12 +211,14 @@ fn head_of(parts: &request::Parts, framing: Framing) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
     let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| head.extend_from_slice(part));
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    add(&[parts.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"]);
-    // The target's own comes first (RFC 9112 section 3.2.2); HTTP/2 has no other.
     let hosts = || parts.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
+    let has_none = uri.authority().is_none() && hosts().next().is_none();
+    // Whatever version the client speaks, its server frames the messages; but only HTTP/1.0 knows requests without a host.
+    let version: &[u8] = if has_none && parts.version == Version::HTTP_10 { b"1.0" } else { b"1.1" };
+    add(&[parts.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/", version, b"\r\n"]);
+    // The target's own comes first (RFC 9112 section 3.2.2); HTTP/2 has no other.
     match uri.authority() {
         Some(authority) => add(&[b"Host: ", authority.as_str().as_bytes(), b"\r\n"]),
-        None if hosts().next().is_none() => add(&[b"Host: \r\n"]),
         None => hosts().for_each(|host| add(&[b"Host: ", host, b"\r\n"])),
     }
     for (name, value) in &parts.headers {

@@ -30,6 +30,7 @@ mod kept;
 mod key_bound;
 mod kill;
 mod limit;
+mod mount;
 mod names;
 mod nonsense;
 mod prefer;
