@@ -197,14 +197,13 @@ impl<'r> Arrival<'r> {
         })
     }
 
-    /// What the hook has made of it.
-    ///
-    /// # Errors
-    /// It has become too large.
-    pub(crate) fn changes(self) -> Result<Changes, Reject> {
-        let is_changed = self.path.is_some() || self.fields.is_some();
-        let request = is_changed.then(|| self.rebuilt()).transpose()?;
-        Ok(Changes { request, pool: self.pool, labels: self.labels })
+    /// What the hook has made of it; not what it changed, where it was refused.
+    pub(crate) fn changes(self, refused: Option<Reject>) -> Changes {
+        let is_changed = refused.is_none() && (self.path.is_some() || self.fields.is_some());
+        match is_changed.then(|| self.rebuilt()).transpose() {
+            Ok(request) => Changes { request, pool: self.pool, labels: self.labels, refused },
+            Err(reject) => Changes { request: None, pool: None, labels: self.labels, refused: Some(reject) },
+        }
     }
 
     /// Written and read anew: nothing that a hook does gets past the strictness of the reader.
@@ -249,6 +248,8 @@ pub(crate) struct Changes {
     pub(crate) request: Option<Request>,
     pub(crate) pool: Option<String>,
     pub(crate) labels: Vec<(String, String)>,
+    /// It goes no further, and this is why.
+    pub(crate) refused: Option<Reject>,
 }
 
 /// The field of this name is the gateway's own.
@@ -354,7 +355,7 @@ mod tests {
         let arrival = Arrival::new(&request);
         assert_eq!((arrival.method(), arrival.authority(), arrival.path()), ("POST", "h:1", "/a?b"));
         assert_eq!(arrival.header("X-ONE"), Some(&b"1"[..]));
-        let changes = arrival.changes().unwrap();
+        let changes = arrival.changes(None);
         assert!(changes.request.is_none() && changes.pool.is_none() && changes.labels.is_empty());
     }
 
@@ -370,7 +371,7 @@ mod tests {
         assert_eq!((arrival.path(), arrival.header("X-One")), ("/other?x=1", Some(&b"new"[..])));
         assert_eq!(arrival.header("X-Two"), None);
         let id = arrival.id().to_owned();
-        let changes = arrival.changes().unwrap();
+        let changes = arrival.changes(None);
         let changed = changes.request.unwrap();
         let fields: Vec<_> = changed.head.fields().map(|field| (field.name, field.value)).collect();
         let expected: [(&str, &[u8]); 3] = [("Host", b"h:1"), ("Content-Length", b"4"), ("x-one", b"new")];
@@ -405,7 +406,7 @@ mod tests {
         for odd in ["", "a", "*", "/a b", "/a\r\nX: y", "/ä", "/a#b"] {
             assert!(arrival.set_path(odd).is_err(), "{odd:?}");
         }
-        assert!(arrival.changes().unwrap().request.is_none());
+        assert!(arrival.changes(None).request.is_none());
     }
 
     /// A client that nominates a field has it removed on the way (RFC 9110 section 7.6.1).
@@ -415,7 +416,7 @@ mod tests {
             request("GET / HTTP/1.1\r\nHost: h\r\nConnection: close, x-user\r\nX-User: admin\r\n\r\n");
         let mut arrival = Arrival::new(&request);
         arrival.set_header(&name("x-user"), &HeaderValue::from_static("nobody")).unwrap();
-        let changed = arrival.changes().unwrap().request.unwrap();
+        let changed = arrival.changes(None).request.unwrap();
         assert!(!changed.head.nominated("x-user") && !changed.head.keep_alive());
         let users = changed.head.fields().filter(|field| field.name.eq_ignore_ascii_case("x-user"));
         assert_eq!(users.map(|field| field.value).collect::<Vec<_>>(), [b"nobody"]);
@@ -428,7 +429,7 @@ mod tests {
         for count in 0..=MAX_FIELDS {
             arrival.set_header(&name(&format!("x-{count}")), &HeaderValue::from_static("1")).unwrap();
         }
-        assert_eq!(arrival.changes().unwrap_err().status(), 431);
+        assert_eq!(arrival.changes(None).refused.unwrap().status(), 431);
     }
 
     #[test]

@@ -5,25 +5,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-use super::Stop;
 use crate::error::Reject;
 use crate::hook::{Arrival, Changes, Denial, Hook};
 use crate::message::Request;
-use crate::net::Client;
+use crate::net::{Client, Departed};
 
 /// Asks the hook, where there is one, as long as the client is there.
 pub(super) async fn consult(
     client: &mut Client,
     hook: Option<&dyn Hook>,
     request: &Request,
-) -> Result<Changes, Stop> {
+) -> Result<Changes, Departed> {
     let Some(hook) = hook else { return Ok(Changes::default()) };
     let mut arrival = Arrival::new(request);
-    match client.stays_for(ask(hook, &mut arrival)).await? {
-        Some(Ok(())) => Ok(arrival.changes()?),
-        Some(Err(denial)) => Err(Reject::Denied(denial).into()),
-        None => Err(Reject::Internal { why: "a hook panicked".to_owned() }.into()),
-    }
+    let refused = match client.stays_for(ask(hook, &mut arrival)).await? {
+        Some(Ok(())) => None,
+        Some(Err(denial)) => Some(Reject::Denied(denial)),
+        None => Some(Reject::Internal { why: "a hook panicked".to_owned() }),
+    };
+    Ok(arrival.changes(refused))
 }
 
 /// None where it panicked: its request has an answer all the same.

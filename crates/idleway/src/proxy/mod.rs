@@ -130,7 +130,11 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
             record.labels(&changes.labels);
             // What came is what is told; what the hook has made of it is what is done.
             let request = changes.request.as_ref().unwrap_or(&request);
-            match find_way(snapshot, request, changes.pool.as_deref(), &mut record) {
+            let way = match &changes.refused {
+                Some(reject) => Err(reject.clone()),
+                None => find_way(snapshot, request, changes.pool.as_deref(), &mut record),
+            };
+            match way {
                 Ok(way) => {
                     applied = way.asking.applied();
                     forward::forward(client, live, snapshot, request, &way, &mut record).await
@@ -162,7 +166,7 @@ async fn admitted(
     request: &Request,
 ) -> Result<Changes, Stop> {
     guard::admit(request, live.via(), snapshot.client.body)?;
-    hooked::consult(client, live.hook().map(Arc::as_ref), request).await
+    Ok(hooked::consult(client, live.hook().map(Arc::as_ref), request).await?)
 }
 
 /// Where a request goes, and what holds for it there.

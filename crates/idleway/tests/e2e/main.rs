@@ -26,6 +26,7 @@ mod faults;
 mod framing;
 mod headers;
 mod health;
+mod hooks;
 mod kept;
 mod key_bound;
 mod kill;
