@@ -1,17 +1,93 @@
-//! Idleway: an API gateway that sends a request to an idle backend, never to a busy one, and tells the truth
-//! when there is none.
+//! An API gateway that sends a request to an **idle** backend, never to a busy one, and tells the truth when there is
+//! none: as a library.
 //!
-//! | floor | modules | what they are |
-//! |---|---|---|
-//! | 1 | `message`, `error`, `config`, `route`, `metrics` | words and pure tables |
-//! | 2 | `live`, `net` | the current Snapshot; sockets and HTTP connections |
-//! | 3 | `proxy`, `control` | the data plane: a request's way; the control plane: what is done for the pools beside it |
-//! | 4 | `gateway`, this file | composition |
-//! | 5 | `generic_backend`, and the binary | faces |
+//! It is for backends that can do only so much at once. Each has *Slots*; a request that has no Slot waits in line or is
+//! told 503 at once, and a backend never has more requests at work than Slots: not after a timeout, not after its client
+//! has left. The program `idleway` is a face of this library; whatever it does a program of yours can do, too.
 //!
-//! A lower floor never imports a higher one; `tests/floors.rs` reads the imports. Below them all stand two
-//! crates without sockets, clocks and tasks: [`idleway_core`] with the Slots and the line, [`idleway_h1`] with
-//! HTTP/1.1.
+//! # A gateway in your program
+//!
+//! A [`Plan`] says what to do, in the words of the configuration file. There are four ways to have it done:
+//!
+//! | call | for |
+//! |---|---|
+//! | [`run_gateway`] | a program that does nothing else: listens, and ends in order at SIGTERM or Ctrl-C |
+//! | [`Gateway::start`] | any program: a listening socket of yours, threads of the gateway's own |
+//! | [`Builder::serve`] | a task in a program that runs tokio: listener and shutdown are yours |
+//! | [`Builder::mount`] | a program that has a server: hyper, axum or any other, on its runtime |
+//!
+//! ```
+//! use std::net::TcpListener;
+//! use idleway::{Gateway, Plan};
+//!
+//! let plan = Plan::from_toml(
+//!     r#"
+//!     backends = ["http://127.0.0.1:6000", { url = "http://127.0.0.1:6001", slots = 4 }]
+//!     queue = { length = 100, wait = "30s" }
+//!     "#,
+//!     "my gateway",
+//! )?;
+//! let gateway = Gateway::start(plan, TcpListener::bind("127.0.0.1:0")?)?;
+//! println!("http://{}", gateway.address());
+//! assert_eq!(gateway.slots().idle, 5);
+//! let drained = gateway.shutdown();
+//! assert_eq!(drained.cut, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Mounted, it is a part of a server that is there already. What axum has no route for goes to the backends (feature
+//! `tower`; with hyper alone it is a service by the feature `hyper`, and without either there is [`Mount::answer`]):
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use idleway::{Gateway, Plan, Reject};
+//!
+//! let gateway = Gateway::builder(Plan::from_urls(&["http://127.0.0.1:9".to_owned()])?).mount()?;
+//! // axum::Router::new().route("/healthz", get(…)).fallback_service(gateway.clone())
+//! let request = http::Request::get("http://example.com/process").body(http_body_util::Empty::<&[u8]>::new())?;
+//! let answer = gateway.answer(request).await;
+//! // Nobody listens there: the answer is the gateway's own, and says why.
+//! assert_eq!(answer.status(), 502);
+//! assert!(matches!(answer.extensions().get(), Some(Reject::BackendUnreachable { .. })));
+//! # Ok(()) }
+//! ```
+//!
+//! # Your own word about a request
+//!
+//! A [`Hook`] is asked about each request before it takes a route: it may refuse it, change it, choose its pool, give it
+//! labels. And it hears how each request ended. The repository has two worth reading: API keys, and a bill by the second
+//! of a Slot.
+//!
+//! # Looking on
+//!
+//! [`Gateway::slots`] and [`Gateway::pools`] tell how everything stands at this moment, [`Gateway::totals`] what was counted,
+//! [`Gateway::events`] what happens to the backends. Everything else is told by [`tracing`](https://docs.rs/tracing): one
+//! line a request under the target `idleway::access`, in your subscriber.
+//!
+//! # What goes wrong
+//!
+//! A configuration that means nothing is told as [`config::Faults`]: all of them at once, each with line, column and a
+//! hint. A request that no backend answers is answered by the gateway itself, with one reason: [`Reject`] names each, its
+//! status and its words; `docs/answers.md` in the repository says what to do about it.
+//!
+//! # Features
+//!
+//! | feature | what |
+//! |---|---|
+//! | `cli` (default) | the program; leave it out by `default-features = false` |
+//! | `hyper` | [`Mount`] is a service of hyper 1 |
+//! | `tower` | [`Mount`] is a service of tower, and so of axum. Its trait is of a version 0.x: should that change, so may this feature, without a new major version here |
+//!
+//! No other type of a version 0.x of somebody else's stands in this crate's interface. `docs/api.txt` in the repository
+//! lists the interface, and a test holds it to that.
+//!
+//! # Inside
+//!
+//! Floors: a lower one never imports a higher one (`tests/floors.rs`). 1: words and pure tables (`message`, `error`,
+//! `config`, `route`, `metrics`, `hook`, `event`); 2: `live`, the current configuration at work, and `net`, sockets; 3: `proxy`,
+//! a request's way, and `control`, what is done for the pools beside it; 4: `gateway`, composition. Below them stand two crates
+//! without sockets, clocks and tasks: [`idleway_core`] with the Slots and the line, [`idleway_h1`] with HTTP/1.1.
 
 pub mod config;
 mod control;
