@@ -111,3 +111,7 @@ pub use gateway::{
     SlotCounts, Stop, Totals, run_gateway,
 };
 pub use hook::{Answered, Arrival, Denial, Hook, NotAPath, Reserved, Verdict};
+
+// What stands in the types above.
+pub use idleway_core::{Lane, Reason};
+pub use idleway_h1::{Refusal, RefusalReason};

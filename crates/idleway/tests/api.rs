@@ -10,7 +10,16 @@ use public_api::Builder;
 
 /// The crates whose types may stand in the interface: the project's own, and those of others that have a version 1.
 const ALLOWED: [&str; 11] = [
-    "idleway", "idleway_core", "idleway_h1", "core", "alloc", "std", "http", "http_body", "bytes", "hyper",
+    "idleway",
+    "idleway_core",
+    "idleway_h1",
+    "core",
+    "alloc",
+    "std",
+    "http",
+    "http_body",
+    "bytes",
+    "hyper",
     // `tokio` is there for nothing yet but may be.
     "tokio",
 ];
@@ -81,6 +90,7 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn a_foreign_type_is_found() {
-    let line = "pub fn idleway::Mount::call(&self, http::request::Request<B>) -> toml::Value where Self::B: X";
+    let line =
+        "pub fn idleway::Mount::call(&self, http::request::Request<B>) -> toml::Value where Self::B: X";
     assert_eq!(paths(line).collect::<Vec<_>>(), ["idleway", "http", "toml"]);
 }
