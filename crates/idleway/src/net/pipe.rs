@@ -93,7 +93,7 @@ impl Side {
             if other.finished {
                 return (Ok(0), None);
             }
-            this.reader = waiter.cloned();
+            this.reader = waiter.cloned().or_else(|| this.reader.take());
             (Err(io::ErrorKind::WouldBlock.into()), None)
         });
         wake([writer]);
@@ -114,7 +114,7 @@ impl Side {
                 written += length;
             }
             if written == 0 && parts.iter().any(|part| !part.is_empty()) {
-                this.writer = waiter.cloned();
+                this.writer = waiter.cloned().or_else(|| this.writer.take());
                 return (Err(io::ErrorKind::WouldBlock.into()), None);
             }
             (Ok(written), other.reader.take())
