@@ -3,7 +3,7 @@
 //!
 //! | floor | modules | what they are |
 //! |---|---|---|
-//! | 1 | `message`, `error`, `config`, `route`, `metrics` | words and pure tables |
+//! | 1 | `message`, `error`, `edits`, `config`, `route`, `metrics` | words and pure tables |
 //! | 2 | `live`, `net` | the current Snapshot; sockets and HTTP connections |
 //! | 3 | `proxy`, `control` | the data plane: a request's way; the control plane: what is done for the pools beside it |
 //! | 4 | `gateway`, this file | composition |
@@ -15,6 +15,7 @@
 
 pub mod config;
 mod control;
+mod edits;
 mod error;
 mod gateway;
 pub mod generic_backend;
@@ -25,5 +26,6 @@ mod net;
 mod proxy;
 pub mod route;
 
+pub use edits::{Authority, EditFault, Edits};
 pub use error::Reject;
 pub use gateway::{BackendCounts, Drained, Gateway, SlotCounts, Totals};

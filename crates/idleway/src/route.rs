@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::config::{Abandon, Priority};
+use crate::edits::{Authority, Edits};
 
 /// One way from requests to a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,12 @@ pub struct Route {
     pub priority: Option<Priority>,
     /// Whether its requests with `Idempotency-Key` may be repeated, where that is not as its pool says.
     pub idempotency_key: Option<bool>,
+    /// Whose name a backend is told in `Host`.
+    pub authority: Authority,
+    /// What is changed about the fields of a request before a backend gets it.
+    pub request: Edits,
+    /// What is changed about the fields of a response before the client gets it.
+    pub response: Edits,
 }
 
 impl Route {
@@ -47,6 +54,9 @@ impl Route {
             abandon: None,
             priority: None,
             idempotency_key: None,
+            authority: Authority::Client,
+            request: Edits::of_request(),
+            response: Edits::of_response(),
         }
     }
 

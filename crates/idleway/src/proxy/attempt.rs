@@ -98,7 +98,7 @@ impl<'a> Attempt<'a> {
                 "handed to a backend"
             );
             let mut pace = Pace::new(&self.snapshot.plan.client, self.plan().timeout, self.deadline);
-            let response = Relay::new(client, &mut work, &mut pace, self.request).response().await;
+            let response = Relay::new(client, &mut work, &mut pace, self.request, self.way).response().await;
             record.reached = work.reached();
             let broken = match response {
                 Ok(response) => {
@@ -150,9 +150,11 @@ impl<'a> Attempt<'a> {
         let keep_alive = self.plan().keep_alive;
         let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
         let mut work = AtWork::new(exchange, self.way.pool, self.backend, self.way.abandon);
-        let head =
-            |out: &mut Vec<u8>| headers::request(out, self.request, announced, self.live.via(), keep_alive);
-        work.send(head, self.upload);
+        let (rewrite, backend) = (&self.way.rewrite, &self.backend.name);
+        let head = |out: &mut Vec<u8>| {
+            headers::request(out, self.request, rewrite, backend, announced, self.live.via(), keep_alive);
+        };
+        work.send(head, self.upload, &rewrite.fields);
         work
     }
 
@@ -222,10 +224,11 @@ impl<'a> Attempt<'a> {
             self.request,
             self.way.asking.applied(),
             response,
+            self.way.response,
             self.live.via(),
             persists,
         );
-        let mut relay = Relay::new(client, &mut work, &mut pace, self.request);
+        let mut relay = Relay::new(client, &mut work, &mut pace, self.request, self.way);
         let bound = usize::try_from(self.plan().response_buffer).unwrap_or(usize::MAX);
         // Held until the client has taken the rest.
         let mut share = None;

@@ -25,6 +25,7 @@ mod record;
 mod relay;
 mod upload;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use tokio::net::TcpStream;
 use self::asking::Asking;
 use self::record::Record;
 use crate::config::Abandon;
+use crate::edits::{Edits, Rewrite};
 use crate::error::Reject;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
@@ -148,6 +150,10 @@ struct Way<'a> {
     abandon: Abandon,
     /// It may be done twice with the effect of once: by its method, or by an `Idempotency-Key` where the route says so.
     is_repeatable: bool,
+    /// What the backend is sent that is not as the client sent it.
+    rewrite: Rewrite<'a>,
+    /// What is changed about the backend's response.
+    response: &'a Edits,
 }
 
 fn find_way<'a>(
@@ -165,7 +171,13 @@ fn find_way<'a>(
     let abandon = route.abandon.unwrap_or(pool.plan.abandon);
     let by_key = route.idempotency_key.unwrap_or(pool.plan.idempotency_key);
     let has_key = by_key && head.get(Known::IdempotencyKey).is_some();
-    Ok(Way { pool, asking, abandon, is_repeatable: has_key || request.is_idempotent() })
+    let rewrite = Rewrite {
+        path: Cow::Borrowed(head.path()),
+        authority: Cow::Borrowed(&route.authority),
+        fields: Cow::Borrowed(&route.request),
+    };
+    let is_repeatable = has_key || request.is_idempotent();
+    Ok(Way { pool, asking, abandon, is_repeatable, rewrite, response: &route.response })
 }
 
 /// Answers what is no request. There is nothing to read on: the connection ends.
