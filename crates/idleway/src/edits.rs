@@ -199,10 +199,13 @@ pub(crate) fn is_same_name(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| plain(*one) == plain(*other))
 }
 
-/// The value, if it stands on one line as it is: bytes from 0x80 on are a text's own business.
+/// Whether the value stands on one line as it is: bytes from 0x80 on are a text's own business.
+pub(crate) fn is_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..)) && value.trim_ascii() == value
+}
+
 fn checked(value: &[u8]) -> Result<Box<[u8]>, EditFault> {
-    let is_line = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..));
-    if is_line && value.trim_ascii() == value { Ok(value.into()) } else { Err(EditFault::NotAValue) }
+    if is_value(value) { Ok(value.into()) } else { Err(EditFault::NotAValue) }
 }
 
 /// Whose name stands in the `Host` field that a backend gets.

@@ -68,7 +68,7 @@ pub enum Reject {
     },
     /// The request has been here before: our own name stands in `Via` (RFC 9110 section 7.6.3).
     Loop,
-    /// No route takes this host, path and method.
+    /// No route takes this host, path, method and header fields.
     NoRoute,
     /// The request is malformed, too large or asks for what the gateway does not do.
     Refused(idleway_h1::Refusal),
@@ -225,7 +225,7 @@ impl fmt::Display for Reject {
                 write!(f, "{backend} said by {status} that it is busy (`busy_status`)")
             }
             Self::Loop => f.write_str("`Via` names this gateway already: some route leads back to it"),
-            Self::NoRoute => f.write_str("no route takes this host, path and method"),
+            Self::NoRoute => f.write_str("no route takes this host, path, method and header fields"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::Unreadable { field, value, write } => {
                 write!(f, "`{field}: {value}` cannot be read; write {write}")

@@ -16,7 +16,7 @@ pub(crate) use self::pool::{LivePool, Member};
 use crate::config::{LimitsPlan, Plan};
 use crate::message::RandomHex;
 use crate::net::{Budget, ClientLimits};
-use crate::route::Route;
+use crate::route::{Asked, Route};
 
 /// The state that every request reads: one Snapshot, taken whole and once, and what is common to all of them.
 #[derive(Debug)]
@@ -93,13 +93,8 @@ impl Snapshot {
     }
 
     /// The route that takes this request, and its pool.
-    pub(crate) fn route_for(
-        &self,
-        method: &str,
-        authority: &str,
-        path: &str,
-    ) -> Option<(&Route, &Arc<LivePool>)> {
-        let route = self.plan.routes.find(method, authority, path)?;
+    pub(crate) fn route_for(&self, asked: &Asked<'_>) -> Option<(&Route, &Arc<LivePool>)> {
+        let route = self.plan.routes.find(asked)?;
         Some((route, self.pools.get(route.pool)?))
     }
 

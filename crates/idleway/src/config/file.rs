@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::fault::Fault;
-use super::value::{Count, Methods, Quantity, Share, Statuses};
+use super::value::{Count, Header, Methods, Quantity, Share, Statuses};
 use super::words::{shape_fault, syntax_fault};
 
 /// The whole file.
@@ -182,7 +182,10 @@ pub(super) struct HealthKeys {
 pub(super) struct RouteKeys {
     pub(super) host: Option<Spanned<String>>,
     pub(super) path: Option<Spanned<String>>,
+    pub(super) exact: Option<Spanned<String>>,
     pub(super) method: Option<Spanned<Methods>>,
+    #[serde(default)]
+    pub(super) header: BTreeMap<Spanned<String>, Spanned<Header>>,
     pub(super) pool: Option<Spanned<String>>,
     pub(super) abandon: Option<Spanned<String>>,
     pub(super) priority: Option<Spanned<String>>,

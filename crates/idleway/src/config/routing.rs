@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use crate::route::{Route, Routes};
+use crate::route::{Route, Routes, Wanted};
 
 use super::fault::Fault;
 use super::file::RouteKeys;
 use super::meaning::Reading;
-use super::value::Methods;
+use super::value::{Header, Methods};
 
 impl Reading<'_> {
     /// The table of the file's routes; the pools are named in the order of their index.
@@ -40,7 +40,7 @@ impl Reading<'_> {
             };
             let first = spans[clash.first].clone();
             let fault = Fault::new(format!("this route takes what another one takes{}", self.since(first)))
-                .hint("let them differ in host, path or method");
+                .hint("let them differ in host, path, method or the number of header fields");
             self.secondary(fault, spans.remove(clash.second));
             routes.remove(clash.second);
         }
@@ -53,8 +53,24 @@ impl Reading<'_> {
         if let Some(host) = keys.host {
             route = self.narrowed(route, &host, Route::host, "");
         }
+        if let (Some(_), Some(exact)) = (&keys.path, &keys.exact) {
+            let fault = Fault::new("a route has a `path` or is `exact`, not both");
+            let hint = "`exact` takes one path, `path` also all that is below it: take one of them out";
+            self.fault(fault.hint(hint), exact.span());
+        }
         if let Some(path) = keys.path {
             route = self.narrowed(route, &path, Route::path, "");
+        }
+        if let Some(exact) = keys.exact {
+            route = self.narrowed(route, &exact, Route::exact, "");
+        }
+        for (name, wanted) in keys.header {
+            let wanted = match wanted.into_inner() {
+                Header::Value(value) => Wanted::Value(value),
+                Header::IsThere(true) => Wanted::Present,
+                Header::IsThere(false) => Wanted::Absent,
+            };
+            route = self.narrowed(route, &name, |route, name| route.header(name, wanted), "");
         }
         route.abandon = keys.abandon.map(|abandon| self.abandon(Some(abandon)));
         route.priority = keys.priority.map(|priority| self.priority(Some(priority)));

@@ -6,6 +6,7 @@ use super::frame::Outgoing;
 use super::upload::Announced;
 use crate::edits::{Edits, Rewrite};
 use crate::message::{RandomHex, Request};
+use crate::route::Fields;
 
 /// Writes the head that this backend gets.
 pub(super) fn request(
@@ -182,6 +183,17 @@ pub(super) fn phrase(status: u16) -> &'static str {
     match status {
         508 => "Loop Detected",
         status => reason_phrase(status),
+    }
+}
+
+/// What routes see of a request's fields: as little as its backend will see of who says it speaks for whom.
+impl Fields for Request {
+    fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
+        for field in self.head.fields() {
+            if self.is_trusted || !is_forwarded(&field) {
+                see(field.name, field.value);
+            }
+        }
     }
 }
 

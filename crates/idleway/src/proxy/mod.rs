@@ -41,6 +41,7 @@ use crate::error::Reject;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::net::{Admission, Client, Departed, Next};
+use crate::route::Asked;
 
 /// Serves one client connection: its requests in order, until it ends.
 pub(crate) async fn serve(live: Arc<Live>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
@@ -164,8 +165,9 @@ fn find_way<'a>(
 ) -> Result<Way<'a>, Reject> {
     let head = &request.head;
     guard::admit(request, live.via(), snapshot.client.body)?;
-    let (route, pool) =
-        snapshot.route_for(head.method(), head.authority(), head.path()).ok_or(Reject::NoRoute)?;
+    let asked =
+        Asked { method: head.method(), authority: head.authority(), path: head.path(), fields: request };
+    let (route, pool) = snapshot.route_for(&asked).ok_or(Reject::NoRoute)?;
     record.pool(pool);
     let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
     let abandon = route.abandon.unwrap_or(pool.plan.abandon);

@@ -12,6 +12,7 @@ use idleway::config::{
     Abandon, ClientPlan, FairBy, Fin, LimitsPlan, Network, Overrides, Plan, PoolPlan, Priority, QueuePlan,
     Resolve, RetryPlan,
 };
+use idleway::route::Asked;
 use idleway_core::Lane;
 
 fn plan(text: &str) -> Plan {
@@ -51,7 +52,7 @@ fn one_line_is_a_configuration() {
     assert_eq!(*pool, PoolPlan::new("default", pool.backends.clone()));
     assert_eq!(origins(pool), ["http://127.0.0.1:6000", "http://127.0.0.1:6001"]);
     assert!(pool.backends.iter().all(|backend| backend.slots == 1));
-    assert_eq!(plan.routes.find("POST", "", "/process").map(|route| route.pool), Some(0));
+    assert_eq!(plan.routes.find(&Asked::new("POST", "", "/process")).map(|route| route.pool), Some(0));
 }
 
 #[test]
@@ -149,6 +150,12 @@ method = ["POST", "PUT"]
 pool = "workers"
 
 [[routes]]
+host = "*.example.com"
+exact = "/healthz"
+header = { "X-Tier" = "gold", "X-Debug" = true, "X-Old" = false }
+pool = "others"
+
+[[routes]]
 method = "GET"
 pool = "others"
 abandon = "linger"
@@ -217,14 +224,21 @@ fn every_key_arrives_in_the_plan() {
     };
     assert_eq!(plan.pools[1], others);
     let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool)).collect();
-    assert_eq!(routes, [("POST|PUT api.example.com/process".to_owned(), 0), ("GET /".to_owned(), 1)]);
+    assert_eq!(
+        routes,
+        [
+            ("POST|PUT api.example.com/process".to_owned(), 0),
+            ("*.example.com/healthz (exact) by X-Debug, X-Old, X-Tier".to_owned(), 1),
+            ("GET /".to_owned(), 1),
+        ]
+    );
     let own: Vec<_> = plan
         .routes
         .iter()
         .map(|route| (route.abandon, route.priority.clone(), route.idempotency_key))
         .collect();
     let high = Some(Priority::Fixed(Lane::High));
-    assert_eq!(own, [(None, None, None), (Some(Abandon::Linger), high, Some(false))]);
+    assert_eq!(own, [(None, None, None), (None, None, None), (Some(Abandon::Linger), high, Some(false))]);
 }
 
 /// Who may wait for long may ask for as long.
@@ -249,7 +263,9 @@ fn routes_narrow_the_default_pool() {
         backends = ["http://10.0.0.2"]
         "#,
     );
-    let pool = |path| plan.routes.find("GET", "", path).map(|route| plan.pools[route.pool].name.as_str());
+    let pool = |path| {
+        plan.routes.find(&Asked::new("GET", "", path)).map(|route| plan.pools[route.pool].name.as_str())
+    };
     assert_eq!(pool("/slow/x"), Some("slow"));
     assert_eq!(pool("/slow/not/x"), Some("default"));
     assert_eq!(pool("/"), Some("default"));
@@ -258,7 +274,7 @@ fn routes_narrow_the_default_pool() {
 #[test]
 fn one_named_pool_needs_no_route() {
     let plan = plan("[pools.only]\nbackends = [\"http://10.0.0.1\"]");
-    assert_eq!(plan.routes.find("GET", "", "/").map(|route| route.pool), Some(0));
+    assert_eq!(plan.routes.find(&Asked::new("GET", "", "/")).map(|route| route.pool), Some(0));
 }
 
 /// Flask listens on the port that is the gateway's default: another `--listen` makes it a backend like any other.
