@@ -85,7 +85,7 @@ pub enum Reject {
     HeadTooSlow,
     /// The body did not come in time, or too slowly for a request that holds a Slot.
     BodyTooSlow,
-    /// The body is larger than `limits.body`.
+    /// The body is larger than `limits.body`, or than its route's `max_body`.
     BodyTooLarge {
         /// The limit, in bytes.
         limit: u64,
@@ -235,7 +235,7 @@ impl fmt::Display for Reject {
                 f.write_str("the body did not come within `client.read`, or slower than `client.rate`")
             }
             Self::BodyTooLarge { limit } => {
-                write!(f, "the body is larger than {limit} bytes (`limits.body`)")
+                write!(f, "the body is larger than {limit} bytes (`limits.body`, or its route's `max_body`)")
             }
             Self::LengthRequired => {
                 f.write_str("the backend speaks HTTP/1.0: send a Content-Length, or let `request_buffer` hold the whole body")

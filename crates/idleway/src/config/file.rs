@@ -187,9 +187,21 @@ pub(super) struct RouteKeys {
     #[serde(default)]
     pub(super) header: BTreeMap<Spanned<String>, Spanned<Header>>,
     pub(super) pool: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<Quantity>>,
+    pub(super) deadline: Option<Spanned<Quantity>>,
+    pub(super) queue: Option<Spanned<RouteQueueKeys>>,
+    pub(super) max_body: Option<Spanned<Quantity>>,
     pub(super) abandon: Option<Spanned<String>>,
     pub(super) priority: Option<Spanned<String>>,
     pub(super) idempotency_key: Option<bool>,
+}
+
+/// `queue = { … }` of a route, which has a place in its pool's line and none of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RouteQueueKeys {
+    pub(super) wait: Option<Spanned<Quantity>>,
+    pub(super) wait_max: Option<Spanned<Quantity>>,
 }
 
 /// A backend as `{ url, slots, resolve }`; a bare URL is one with nothing else said.

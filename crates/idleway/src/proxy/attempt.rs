@@ -97,7 +97,7 @@ impl<'a> Attempt<'a> {
                 id = %self.request.id, path = self.request.head.path(), backend = %self.backend.name,
                 "handed to a backend"
             );
-            let mut pace = Pace::new(&self.snapshot.plan.client, self.plan().timeout, self.deadline);
+            let mut pace = Pace::new(&self.snapshot.plan.client, self.way.timeout, self.deadline);
             let response = Relay::new(client, &mut work, &mut pace, self.request, self.way).response().await;
             record.reached = work.reached();
             let broken = match response {
@@ -149,7 +149,7 @@ impl<'a> Attempt<'a> {
     ) -> AtWork<'a> {
         let keep_alive = self.plan().keep_alive;
         let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
-        let mut work = AtWork::new(exchange, self.way.pool, self.backend, self.way.abandon);
+        let mut work = AtWork::new(exchange, self.way, self.backend);
         let (rewrite, backend) = (&self.way.rewrite, &self.backend.name);
         let head = |out: &mut Vec<u8>| {
             headers::request(out, self.request, rewrite, backend, announced, self.live.via(), keep_alive);
@@ -280,7 +280,7 @@ impl<'a> Attempt<'a> {
             Broken::Response(_) => return Ok(self.failed(reached, self.reason(broken))),
             Broken::Over(_) => self.reason(broken).into(),
             Broken::Departed(departed) => (*departed).into(),
-            Broken::Upload(fault) => stop_for(*fault, &self.snapshot.client),
+            Broken::Upload(fault) => stop_for(*fault),
         })
     }
 
@@ -317,7 +317,7 @@ impl<'a> Attempt<'a> {
             Broken::Response(ResponseFault::Nonsense(why)) => {
                 Reject::BackendNonsense { backend, why: why.clone() }
             }
-            Broken::Over(Over::Timeout) => Reject::BackendSilent { backend, after: self.plan().timeout },
+            Broken::Over(Over::Timeout) => Reject::BackendSilent { backend, after: self.way.timeout },
             Broken::Over(Over::Deadline) => self.way.asking.deadline_over(),
             Broken::Over(Over::ClientSends | Over::ClientTakes) | Broken::Upload(_) | Broken::Departed(_) => {
                 Reject::BodyTooSlow

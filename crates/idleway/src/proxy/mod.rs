@@ -29,6 +29,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use idleway_h1::{Known, RequestHead};
 use tokio::net::TcpStream;
@@ -125,7 +126,10 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let way = find_way(live, snapshot, &request, &mut record);
     let applied = way.as_ref().ok().and_then(|way| way.asking.applied());
     let travelled = match way {
-        Ok(way) => forward::forward(client, live, snapshot, &request, &way, &mut record).await,
+        Ok(way) => {
+            client.limit_body(way.max_body);
+            forward::forward(client, live, snapshot, &request, &way, &mut record).await
+        }
         Err(reject) => Err(reject.into()),
     };
     let ended = match travelled {
@@ -147,10 +151,14 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
 struct Way<'a> {
     pool: &'a Arc<LivePool>,
     asking: Asking<'a>,
+    /// The longest silence of a backend.
+    timeout: Duration,
     /// What becomes of its work when nobody waits for it any more.
     abandon: Abandon,
     /// It may be done twice with the effect of once: by its method, or by an `Idempotency-Key` where the route says so.
     is_repeatable: bool,
+    /// Bytes that its body may have.
+    max_body: Option<u64>,
     /// What the backend is sent that is not as the client sent it.
     rewrite: Rewrite<'a>,
     /// What is changed about the backend's response.
@@ -164,13 +172,14 @@ fn find_way<'a>(
     record: &mut Record<'a>,
 ) -> Result<Way<'a>, Reject> {
     let head = &request.head;
-    guard::admit(request, live.via(), snapshot.client.body)?;
+    guard::admit(request, live.via())?;
     let asked =
         Asked { method: head.method(), authority: head.authority(), path: head.path(), fields: request };
     let (route, pool) = snapshot.route_for(&asked).ok_or(Reject::NoRoute)?;
     record.pool(pool);
+    let max_body = route.max_body.or(snapshot.client.body);
+    guard::admit_body(request, max_body)?;
     let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
-    let abandon = route.abandon.unwrap_or(pool.plan.abandon);
     let by_key = route.idempotency_key.unwrap_or(pool.plan.idempotency_key);
     let has_key = by_key && head.get(Known::IdempotencyKey).is_some();
     let rewrite = Rewrite {
@@ -178,8 +187,16 @@ fn find_way<'a>(
         authority: Cow::Borrowed(&route.authority),
         fields: Cow::Borrowed(&route.request),
     };
-    let is_repeatable = has_key || request.is_idempotent();
-    Ok(Way { pool, asking, abandon, is_repeatable, rewrite, response: &route.response })
+    Ok(Way {
+        pool,
+        asking,
+        timeout: route.timeout.unwrap_or(pool.plan.timeout),
+        abandon: route.abandon.unwrap_or(pool.plan.abandon),
+        is_repeatable: has_key || request.is_idempotent(),
+        max_body,
+        rewrite,
+        response: &route.response,
+    })
 }
 
 /// Answers what is no request. There is nothing to read on: the connection ends.

@@ -31,6 +31,7 @@ mod reading;
 mod table;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::config::{Abandon, Priority};
 use crate::edits::{Authority, Edits};
@@ -56,6 +57,16 @@ pub struct Route {
     /// Empty for every method.
     methods: Vec<String>,
     conditions: Vec<Condition>,
+    /// The longest silence of a backend, where that is not as its pool says.
+    pub timeout: Option<Duration>,
+    /// The whole request from arrival to last byte, where that is not as its pool says.
+    pub deadline: Option<Duration>,
+    /// The longest wait in line, where that is not as its pool says.
+    pub wait: Option<Duration>,
+    /// The longest wait that a client may ask for itself, where that is not as its pool says.
+    pub wait_max: Option<Duration>,
+    /// Bytes that a request body may have, where that is not as [`LimitsPlan::body`](crate::config::LimitsPlan::body).
+    pub max_body: Option<u64>,
     /// What becomes of its abandoned work, where that is not as its pool says.
     pub abandon: Option<Abandon>,
     /// How urgent its requests are, where that is not as its pool says.
@@ -80,6 +91,11 @@ impl Route {
             is_exact: false,
             methods: Vec::new(),
             conditions: Vec::new(),
+            timeout: None,
+            deadline: None,
+            wait: None,
+            wait_max: None,
+            max_body: None,
             abandon: None,
             priority: None,
             idempotency_key: None,

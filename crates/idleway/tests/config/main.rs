@@ -157,7 +157,11 @@ pool = "others"
 
 [[routes]]
 method = "GET"
-pool = "others"
+pool = "workers"
+timeout = "11s"
+deadline = "12s"
+queue = { wait = "13s", wait_max = "14s" }
+max_body = "15MiB"
 abandon = "linger"
 priority = "high"
 idempotency_key = false
@@ -229,7 +233,7 @@ fn every_key_arrives_in_the_plan() {
         [
             ("POST|PUT api.example.com/process".to_owned(), 0),
             ("*.example.com/healthz (exact) by X-Debug, X-Old, X-Tier".to_owned(), 1),
-            ("GET /".to_owned(), 1),
+            ("GET /".to_owned(), 0),
         ]
     );
     let own: Vec<_> = plan
@@ -239,6 +243,17 @@ fn every_key_arrives_in_the_plan() {
         .collect();
     let high = Some(Priority::Fixed(Lane::High));
     assert_eq!(own, [(None, None, None), (None, None, None), (Some(Abandon::Linger), high, Some(false))]);
+    let times: Vec<_> = plan
+        .routes
+        .iter()
+        .map(|route| {
+            [route.timeout, route.deadline, route.wait, route.wait_max]
+                .map(|time| time.map(|time| time.as_secs()))
+        })
+        .collect();
+    assert_eq!(times, [[None; 4], [None; 4], [Some(11), Some(12), Some(13), Some(14)]]);
+    let bounds: Vec<_> = plan.routes.iter().map(|route| route.max_body).collect();
+    assert_eq!(bounds, [None, None, Some(15 << 20)]);
 }
 
 /// Who may wait for long may ask for as long.

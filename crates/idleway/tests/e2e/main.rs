@@ -39,6 +39,7 @@ mod promises;
 mod queue;
 mod recovery;
 mod refusal;
+mod routes;
 mod shutdown;
 mod slow;
 mod streaming;

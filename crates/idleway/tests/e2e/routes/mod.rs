@@ -1,0 +1,3 @@
+//! What stands on routes, and that it holds for their requests alone.
+
+mod policies;
