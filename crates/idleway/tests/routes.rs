@@ -495,6 +495,41 @@ proptest! {
         prop_assert_eq!(table(&pair).is_err(), is_met && one.rank() == other.rank(), "{:?}", pair);
     }
 
+    /// What a program reads in the new path is what it reads in the old one, with the route's path replaced.
+    #[test]
+    fn a_path_is_rewritten_for_every_program_alike(
+        prefix in prop::collection::vec(word(&["a", "b"]), 0..3),
+        new in prop::collection::vec(word(&["a", "n"]), 0..3),
+        parts in prop::collection::vec(
+            word(&["/", "/a", "/b", "x", "..", "/..", "/.", "%2e", "%2F", "%5c", "\\", ";", "%61", "?", "%25"]), 0..8),
+    ) {
+        let (from, to) = (format!("/{}", prefix.join("/")), format!("/{}", new.join("/")));
+        let route = Route::new(0).path(&from).unwrap().replace(&to).unwrap();
+        let target = format!("{}{}", from.trim_end_matches('/'), parts.concat());
+        let target = if target.starts_with('/') { target } else { format!("/{target}") };
+        let routes = Routes::new(vec![route]).unwrap();
+        let Some(route) = routes.find(&Asked::new("GET", "", &target)) else { return Ok(()) };
+        let Some(sent) = route.rewritten(&target) else { return Ok(()) };
+        prop_assert!(sent.starts_with('/') && !sent.starts_with("//"), "{}", sent);
+        let split = |target: &str| {
+            let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+            (path.to_owned(), query.to_owned())
+        };
+        let ((old_path, old_query), (new_path, new_query)) = (split(&target), split(&sent));
+        prop_assert_eq!(old_query, new_query);
+        let bare = |mut names: Vec<String>| {
+            if names.last().is_some_and(String::is_empty) {
+                names.pop();
+            }
+            names
+        };
+        for (old, read) in programs(&old_path).into_iter().zip(programs(&new_path)) {
+            let rest = old.strip_prefix(&prefix[..]).map(<[String]>::to_vec);
+            let expected = rest.map(|rest| bare([new.clone(), rest].concat()));
+            prop_assert_eq!(expected, Some(bare(read)), "{} became {}", target, sent);
+        }
+    }
+
     #[test]
     fn a_route_is_the_same_for_every_program(
         specs in specs(),

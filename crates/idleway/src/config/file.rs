@@ -187,6 +187,7 @@ pub(super) struct RouteKeys {
     #[serde(default)]
     pub(super) header: BTreeMap<Spanned<String>, Spanned<Header>>,
     pub(super) pool: Option<Spanned<String>>,
+    pub(super) replace: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<Quantity>>,
     pub(super) deadline: Option<Spanned<Quantity>>,
     pub(super) queue: Option<Spanned<RouteQueueKeys>>,

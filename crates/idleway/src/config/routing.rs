@@ -109,6 +109,9 @@ impl Reading<'_> {
         if let Some(exact) = keys.exact {
             route = self.narrowed(route, &exact, Route::exact, "");
         }
+        if let Some(replace) = keys.replace {
+            route = self.narrowed(route, &replace, Route::replace, "");
+        }
         for (name, wanted) in keys.header {
             let wanted = match wanted.into_inner() {
                 Header::Value(value) => Wanted::Value(value),

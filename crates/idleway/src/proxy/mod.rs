@@ -183,7 +183,7 @@ fn find_way<'a>(
     let by_key = route.idempotency_key.unwrap_or(pool.plan.idempotency_key);
     let has_key = by_key && head.get(Known::IdempotencyKey).is_some();
     let rewrite = Rewrite {
-        path: Cow::Borrowed(head.path()),
+        path: route.rewritten(head.path()).ok_or(Reject::NoRoute)?,
         authority: Cow::Borrowed(&route.authority),
         fields: Cow::Borrowed(&route.request),
     };

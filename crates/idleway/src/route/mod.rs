@@ -21,6 +21,7 @@
 //! | `table` | [`Routes`]: all of them, and which one takes a request |
 //! | `paths`, `hosts`, `condition` | by path, by host, by header field |
 //! | `reading` | how programs read a path |
+//! | `replacement` | what a backend is sent instead of the path |
 //! | `asked` | [`Asked`]: a request, as far as routes look at it |
 
 mod asked;
@@ -28,8 +29,10 @@ mod condition;
 mod hosts;
 mod paths;
 mod reading;
+mod replacement;
 mod table;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -43,6 +46,7 @@ pub use self::table::{Clash, Routes};
 use self::condition::Condition;
 use self::hosts::Hosts;
 use self::reading::{Reading, bare, decoded, is_ambiguous};
+use self::replacement::Replacement;
 
 /// One way from requests to a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +61,7 @@ pub struct Route {
     /// Empty for every method.
     methods: Vec<String>,
     conditions: Vec<Condition>,
+    replace: Option<Replacement>,
     /// The longest silence of a backend, where that is not as its pool says.
     pub timeout: Option<Duration>,
     /// The whole request from arrival to last byte, where that is not as its pool says.
@@ -91,6 +96,7 @@ impl Route {
             is_exact: false,
             methods: Vec::new(),
             conditions: Vec::new(),
+            replace: None,
             timeout: None,
             deadline: None,
             wait: None,
@@ -118,6 +124,9 @@ impl Route {
     /// # Errors
     /// What is wrong, where it is not a path, or one whose meaning programs disagree about.
     pub fn path(self, path: &str) -> Result<Self, &'static str> {
+        if path.contains('*') {
+            return Err("a path has no wildcard: it takes all that is below it already");
+        }
         Ok(Route { path: pattern(path)?, is_exact: false, ..self })
     }
 
@@ -154,6 +163,23 @@ impl Route {
         }
         self.conditions.push(condition);
         Ok(self)
+    }
+
+    /// Sends this path in place of the one that [`Self::path`] or [`Self::exact`] asks for; `/` strips it.
+    ///
+    /// # Errors
+    /// What is wrong, where it is not a path, or one whose meaning programs disagree about.
+    pub fn replace(self, path: &str) -> Result<Self, &'static str> {
+        Ok(Route { replace: Some(Replacement::new(path)?), ..self })
+    }
+
+    /// Path and query, or `*`, as a backend is sent them, of a request that this route takes. None where programs would
+    /// disagree about what the path becomes: then the request has no route.
+    pub fn rewritten<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
+        match &self.replace {
+            None => Some(Cow::Borrowed(path)),
+            Some(replacement) => replacement.put(path, &self.path, self.is_exact).map(Cow::Owned),
+        }
     }
 
     /// Whether the route takes every request.
@@ -197,7 +223,7 @@ fn pattern(path: &str) -> Result<Vec<u8>, &'static str> {
         return Err("a path begins with `/`");
     }
     if path.contains(['?', '#', '*']) {
-        return Err("a path has no query, fragment or wildcard: it is a prefix already");
+        return Err("a path has no query, fragment or wildcard");
     }
     if path.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err("a path has no blanks");

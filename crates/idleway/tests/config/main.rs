@@ -158,6 +158,7 @@ pool = "others"
 [[routes]]
 method = "GET"
 pool = "workers"
+replace = "/v2"
 timeout = "11s"
 deadline = "12s"
 queue = { wait = "13s", wait_max = "14s" }
@@ -252,6 +253,8 @@ fn every_key_arrives_in_the_plan() {
         })
         .collect();
     assert_eq!(times, [[None; 4], [None; 4], [Some(11), Some(12), Some(13), Some(14)]]);
+    let sent: Vec<_> = plan.routes.iter().map(|route| route.rewritten("/x").unwrap()).collect();
+    assert_eq!(sent, ["/x", "/x", "/v2/x"]);
     let bounds: Vec<_> = plan.routes.iter().map(|route| route.max_body).collect();
     assert_eq!(bounds, [None, None, Some(15 << 20)]);
 }
