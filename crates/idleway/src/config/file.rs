@@ -188,6 +188,10 @@ pub(super) struct RouteKeys {
     pub(super) header: BTreeMap<Spanned<String>, Spanned<Header>>,
     pub(super) pool: Option<Spanned<String>>,
     pub(super) replace: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) request: RequestKeys,
+    #[serde(default)]
+    pub(super) response: ResponseKeys,
     pub(super) timeout: Option<Spanned<Quantity>>,
     pub(super) deadline: Option<Spanned<Quantity>>,
     pub(super) queue: Option<Spanned<RouteQueueKeys>>,
@@ -196,6 +200,34 @@ pub(super) struct RouteKeys {
     pub(super) priority: Option<Spanned<String>>,
     pub(super) idempotency_key: Option<bool>,
 }
+
+/// `request = { … }` of a route
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RequestKeys {
+    pub(super) host: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) set: FieldKeys,
+    #[serde(default)]
+    pub(super) add: FieldKeys,
+    #[serde(default)]
+    pub(super) remove: Vec<Spanned<String>>,
+}
+
+/// `response = { … }` of a route
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ResponseKeys {
+    #[serde(default)]
+    pub(super) set: FieldKeys,
+    #[serde(default)]
+    pub(super) add: FieldKeys,
+    #[serde(default)]
+    pub(super) remove: Vec<Spanned<String>>,
+}
+
+/// `{ "name" = "value" }`
+pub(super) type FieldKeys = BTreeMap<Spanned<String>, Spanned<String>>;
 
 /// `queue = { … }` of a route, which has a place in its pool's line and none of its own.
 #[derive(Debug, Default, Deserialize)]

@@ -12,6 +12,7 @@ mod meaning;
 mod network;
 mod origin;
 mod plan;
+mod rewriting;
 mod routing;
 mod sharing;
 mod units;

@@ -54,6 +54,7 @@ impl Reading<'_> {
         let mut keys = entry.into_inner();
         let mut route = Route::new(self.pool_of(keys.pool.take(), span, pools));
         self.policies(&mut route, &mut keys, pools);
+        self.rewriting(&mut route, std::mem::take(&mut keys.request), std::mem::take(&mut keys.response));
         self.narrow(route, keys)
     }
 

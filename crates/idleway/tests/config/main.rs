@@ -13,6 +13,7 @@ use idleway::config::{
     Resolve, RetryPlan,
 };
 use idleway::route::Asked;
+use idleway::{Authority, Edits};
 use idleway_core::Lane;
 
 fn plan(text: &str) -> Plan {
@@ -163,6 +164,8 @@ timeout = "11s"
 deadline = "12s"
 queue = { wait = "13s", wait_max = "14s" }
 max_body = "15MiB"
+request = { host = "{backend}", set = { "X-Set" = "1" }, add = { "X-Add" = "2" }, remove = ["Cookie"] }
+response = { set = { "Server" = "none" }, add = { "Vary" = "Accept" }, remove = ["X-Powered-By"] }
 abandon = "linger"
 priority = "high"
 idempotency_key = false
@@ -255,6 +258,16 @@ fn every_key_arrives_in_the_plan() {
     assert_eq!(times, [[None; 4], [None; 4], [Some(11), Some(12), Some(13), Some(14)]]);
     let sent: Vec<_> = plan.routes.iter().map(|route| route.rewritten("/x").unwrap()).collect();
     assert_eq!(sent, ["/x", "/x", "/v2/x"]);
+    let route = plan.routes.iter().last().unwrap();
+    assert_eq!(route.authority, Authority::Backend);
+    let (mut request, mut response) = (Edits::of_request(), Edits::of_response());
+    request.remove("Cookie").unwrap();
+    request.set("X-Set", "1").unwrap();
+    request.add("X-Add", "2").unwrap();
+    response.remove("X-Powered-By").unwrap();
+    response.set("Server", "none").unwrap();
+    response.add("Vary", "Accept").unwrap();
+    assert_eq!((&route.request, &route.response), (&request, &response));
     let bounds: Vec<_> = plan.routes.iter().map(|route| route.max_body).collect();
     assert_eq!(bounds, [None, None, Some(15 << 20)]);
 }
