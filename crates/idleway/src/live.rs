@@ -92,10 +92,10 @@ impl Snapshot {
         Self { client: client_limits(&plan), pools: pools.collect(), plan }
     }
 
-    /// The route that takes this request, and its pool.
-    pub(crate) fn route_for(&self, asked: &Asked<'_>) -> Option<(&Route, &Arc<LivePool>)> {
+    /// The route that takes this request, and its pool if it leads to one.
+    pub(crate) fn route_for(&self, asked: &Asked<'_>) -> Option<(&Route, Option<&Arc<LivePool>>)> {
         let route = self.plan.routes.find(asked)?;
-        Some((route, self.pools.get(route.pool)?))
+        Some((route, route.pool().and_then(|pool| self.pools.get(pool))))
     }
 
     /// Whether this peer's word about a request is taken.

@@ -452,7 +452,7 @@ fn programs(path: &str) -> Vec<Vec<String>> {
 
 fn found_pool(routes: &Routes, method: &str, host: &str, path: &str, given: &Given) -> Option<usize> {
     let fields: Vec<_> = given.iter().collect();
-    routes.find(&Asked { fields: &fields, ..Asked::new(method, host, path) }).map(|route| route.pool)
+    routes.find(&Asked { fields: &fields, ..Asked::new(method, host, path) }).and_then(Route::pool)
 }
 
 proptest! {

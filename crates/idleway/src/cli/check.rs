@@ -27,8 +27,11 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
         say(&format!("pool {}: {backends}, {}, {when_busy}", pool.name, counted(slots, "slot")));
     }
     for route in plan.routes.iter() {
-        let pool = plan.pools.get(route.pool).map_or("", |pool| pool.name.as_str());
-        say(&format!("route {route} -> {pool}"));
+        let goal = match route.pool().and_then(|pool| plan.pools.get(pool)) {
+            Some(pool) => pool.name.clone(),
+            None => route.target.to_string(),
+        };
+        say(&format!("route {route} -> {goal}"));
     }
     Ok(())
 }

@@ -188,8 +188,9 @@ pub(super) struct RouteKeys {
     pub(super) header: BTreeMap<Spanned<String>, Spanned<Header>>,
     pub(super) pool: Option<Spanned<String>>,
     pub(super) replace: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) request: RequestKeys,
+    pub(super) answer: Option<Spanned<AnswerKeys>>,
+    pub(super) redirect: Option<Spanned<RedirectKeys>>,
+    pub(super) request: Option<Spanned<RequestKeys>>,
     #[serde(default)]
     pub(super) response: ResponseKeys,
     pub(super) timeout: Option<Spanned<Quantity>>,
@@ -198,7 +199,25 @@ pub(super) struct RouteKeys {
     pub(super) max_body: Option<Spanned<Quantity>>,
     pub(super) abandon: Option<Spanned<String>>,
     pub(super) priority: Option<Spanned<String>>,
-    pub(super) idempotency_key: Option<bool>,
+    pub(super) idempotency_key: Option<Spanned<bool>>,
+}
+
+/// `answer = { … }` of a route
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct AnswerKeys {
+    pub(super) status: Option<Spanned<Count>>,
+    pub(super) body: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<Spanned<String>>,
+}
+
+/// `redirect = { … }` of a route
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RedirectKeys {
+    pub(super) to: Option<Spanned<String>>,
+    pub(super) status: Option<Spanned<Count>>,
 }
 
 /// `request = { … }` of a route

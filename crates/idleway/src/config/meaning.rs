@@ -11,7 +11,9 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::fault::{Fault, Faults, Place};
-use super::file::{self, BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys};
+use super::file::{
+    self, BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, RouteKeys,
+};
 use super::origin::Origin;
 use super::plan::{ClientPlan, DRAIN_TIMEOUT, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan};
 use super::routing::Pools;
@@ -118,7 +120,12 @@ impl Reading<'_> {
             pools.push(self.pool(&name, keys, listen));
             names.push(name);
         }
-        if pools.is_empty() {
+        let answers = |route: &Spanned<RouteKeys>| {
+            let keys = route.get_ref();
+            keys.answer.is_some() || keys.redirect.is_some()
+        };
+        // What answers by itself needs none.
+        if pools.is_empty() && !keys.routes.iter().any(answers) {
             let hint = r#"write: backends = ["http://127.0.0.1:6000"]"#;
             self.secondary.push(Fault::new("there are no backends").hint(hint));
         }

@@ -15,6 +15,7 @@ mod plan;
 mod rewriting;
 mod routing;
 mod sharing;
+mod target;
 mod units;
 mod value;
 mod words;

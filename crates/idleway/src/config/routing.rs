@@ -1,7 +1,5 @@
 //! What the `[[routes]]` of a configuration mean: the table of [`Routes`].
 
-use std::ops::Range;
-
 use toml::Spanned;
 
 use crate::route::{Route, Routes, Wanted};
@@ -30,7 +28,7 @@ impl Reading<'_> {
             routes.push(Route::new(0));
         }
         for (index, name) in pools.names.iter().enumerate() {
-            if !routes.iter().any(|route| route.pool == index) {
+            if !routes.iter().any(|route| route.pool() == Some(index)) {
                 let fault = Fault::new(format!("no route leads to the pool `{}`", name.get_ref()));
                 let hint = format!("add a `[[routes]]` with pool = \"{}\"", name.get_ref());
                 self.secondary(fault.hint(hint), name.span());
@@ -52,9 +50,10 @@ impl Reading<'_> {
     fn route(&mut self, entry: Spanned<RouteKeys>, pools: &Pools<'_>) -> Route {
         let span = entry.span();
         let mut keys = entry.into_inner();
-        let mut route = Route::new(self.pool_of(keys.pool.take(), span, pools));
+        let mut route = Route::to(self.target(&mut keys, span, pools));
         self.policies(&mut route, &mut keys, pools);
-        self.rewriting(&mut route, std::mem::take(&mut keys.request), std::mem::take(&mut keys.response));
+        let request = keys.request.take().map(Spanned::into_inner).unwrap_or_default();
+        self.rewriting(&mut route, request, std::mem::take(&mut keys.response));
         self.narrow(route, keys)
     }
 
@@ -68,9 +67,9 @@ impl Reading<'_> {
         route.max_body = keys.max_body.take().map(|size| self.size(Some(size), u64::MAX, 0..=u64::MAX));
         route.abandon = keys.abandon.take().map(|abandon| self.abandon(Some(abandon)));
         route.priority = keys.priority.take().map(|priority| self.priority(Some(priority)));
-        route.idempotency_key = keys.idempotency_key;
+        route.idempotency_key = keys.idempotency_key.take().map(Spanned::into_inner);
         if let Some(queue) = keys.queue.take() {
-            let pool = pools.plans.get(route.pool);
+            let pool = route.pool().and_then(|pool| pools.plans.get(pool));
             self.place_in_line(route, queue, pool);
         }
     }
@@ -143,24 +142,6 @@ impl Reading<'_> {
             let fault = Fault::new(problem);
             self.fault(if hint.is_empty() { fault } else { fault.hint(hint) }, text.span());
             route
-        })
-    }
-
-    /// The pool a route leads to: the one it names, else the default one, else the only one.
-    fn pool_of(&mut self, name: Option<Spanned<String>>, route: Range<usize>, pools: &Pools<'_>) -> usize {
-        let index = match &name {
-            Some(name) => pools.names.iter().position(|pool| pool.get_ref() == name.get_ref()),
-            None => (pools.has_default || pools.names.len() == 1).then_some(0),
-        };
-        index.unwrap_or_else(|| {
-            let names: Vec<_> = pools.names.iter().map(|pool| format!("`{}`", pool.get_ref())).collect();
-            let (fault, span) = match name {
-                Some(name) => (Fault::new(format!("there is no pool `{}`", name.get_ref())), name.span()),
-                None => (Fault::new("the route does not say to which pool it leads"), route),
-            };
-            let pools = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            self.fault(fault.hint(format!("the pools: {pools}")), span);
-            0
         })
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn request(
     }
 }
 
-fn write_edits(writer: &mut HeadWriter<'_>, edits: &Edits) {
+pub(super) fn write_edits(writer: &mut HeadWriter<'_>, edits: &Edits) {
     for (name, value) in edits.written() {
         writer.field(name, value);
     }

@@ -1,7 +1,7 @@
 //! The data plane. This page is a request's way through the gateway:
 //!
 //! ```text
-//! serve: one connection, its requests in order → snapshot taken once → guard → route → what it asks for
+//! serve: one connection, its requests in order → snapshot taken once → guard → route (answers itself?) → what it asks for
 //! → forward: acquire a Permit (granted | queued | refused) → headers out → send on the slot's connection
 //! → judge (fail over?) → headers in → body carrying the Permit → last byte → slot goes to the first Waiter
 //! ```
@@ -15,6 +15,7 @@ mod attempt;
 mod busy;
 mod evidence;
 mod exchange;
+mod fixed;
 mod forward;
 mod frame;
 mod guard;
@@ -42,7 +43,7 @@ use crate::error::Reject;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::net::{Admission, Client, Departed, Next};
-use crate::route::Asked;
+use crate::route::{Asked, Route};
 
 /// Serves one client connection: its requests in order, until it ends.
 pub(crate) async fn serve(live: Arc<Live>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
@@ -123,13 +124,14 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let peer = client.peer();
     let request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
     let mut record = Record::new(&request, snapshot.plan.access_log);
-    let way = find_way(live, snapshot, &request, &mut record);
-    let applied = way.as_ref().ok().and_then(|way| way.asking.applied());
-    let travelled = match way {
-        Ok(way) => {
-            client.limit_body(way.max_body);
+    let goal = find_goal(client, live, snapshot, &request, &mut record);
+    let mut applied = None;
+    let travelled = match goal {
+        Ok(Goal::Pool(way)) => {
+            applied = way.asking.applied();
             forward::forward(client, live, snapshot, &request, &way, &mut record).await
         }
+        Ok(Goal::Answer(route)) => fixed::send(client, &snapshot.client, &request, route, &mut record).await,
         Err(reject) => Err(reject.into()),
     };
     let ended = match travelled {
@@ -147,7 +149,18 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     ended
 }
 
-/// Where a request goes, and what holds for it there.
+/// Where a request goes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives as long as the request, whose future is boxed already"
+)]
+enum Goal<'a> {
+    Pool(Way<'a>),
+    /// The route answers by itself.
+    Answer(&'a Route),
+}
+
+/// The pool a request goes to, and what holds for it there.
 struct Way<'a> {
     pool: &'a Arc<LivePool>,
     asking: Asking<'a>,
@@ -157,28 +170,41 @@ struct Way<'a> {
     abandon: Abandon,
     /// It may be done twice with the effect of once: by its method, or by an `Idempotency-Key` where the route says so.
     is_repeatable: bool,
-    /// Bytes that its body may have.
-    max_body: Option<u64>,
     /// What the backend is sent that is not as the client sent it.
     rewrite: Rewrite<'a>,
     /// What is changed about the backend's response.
     response: &'a Edits,
 }
 
-fn find_way<'a>(
+fn find_goal<'a>(
+    client: &mut Client,
     live: &Live,
     snapshot: &'a Snapshot,
     request: &'a Request,
     record: &mut Record<'a>,
-) -> Result<Way<'a>, Reject> {
+) -> Result<Goal<'a>, Reject> {
     let head = &request.head;
     guard::admit(request, live.via())?;
     let asked =
         Asked { method: head.method(), authority: head.authority(), path: head.path(), fields: request };
     let (route, pool) = snapshot.route_for(&asked).ok_or(Reject::NoRoute)?;
-    record.pool(pool);
+    record.routed(route, pool);
     let max_body = route.max_body.or(snapshot.client.body);
     guard::admit_body(request, max_body)?;
+    client.limit_body(max_body);
+    match pool {
+        Some(pool) => find_way(snapshot, request, route, pool).map(Goal::Pool),
+        None => Ok(Goal::Answer(route)),
+    }
+}
+
+fn find_way<'a>(
+    snapshot: &'a Snapshot,
+    request: &'a Request,
+    route: &'a Route,
+    pool: &'a Arc<LivePool>,
+) -> Result<Way<'a>, Reject> {
+    let head = &request.head;
     let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
     let by_key = route.idempotency_key.unwrap_or(pool.plan.idempotency_key);
     let has_key = by_key && head.get(Known::IdempotencyKey).is_some();
@@ -193,7 +219,6 @@ fn find_way<'a>(
         timeout: route.timeout.unwrap_or(pool.plan.timeout),
         abandon: route.abandon.unwrap_or(pool.plan.abandon),
         is_repeatable: has_key || request.is_idempotent(),
-        max_body,
         rewrite,
         response: &route.response,
     })

@@ -8,6 +8,7 @@ use crate::error::Reject;
 use crate::live::{Backend, LivePool};
 use crate::message::Request;
 use crate::net::Departed;
+use crate::route::Route;
 
 /// The longest target in the log, in bytes.
 const LONGEST_TARGET: usize = 512;
@@ -16,6 +17,8 @@ const LONGEST_TARGET: usize = 512;
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pool: Option<&'a str>,
+    /// The route, where it answers by itself.
+    route: Option<&'a Route>,
     backend: Option<Arc<Backend>>,
     pub(super) reached: Reached,
     pub(super) attempts: u32,
@@ -49,6 +52,7 @@ impl<'a> Record<'a> {
     pub(super) fn new(request: &'a Request, is_told: bool) -> Self {
         Self {
             pool: None,
+            route: None,
             backend: None,
             reached: Reached::NotConnected,
             attempts: 0,
@@ -65,8 +69,18 @@ impl<'a> Record<'a> {
         }
     }
 
-    pub(super) fn pool(&mut self, pool: &'a LivePool) {
-        self.pool = Some(&pool.plan.name);
+    /// It has this route, which leads to this pool or answers by itself.
+    pub(super) fn routed(&mut self, route: &'a Route, pool: Option<&'a Arc<LivePool>>) {
+        match pool {
+            Some(pool) => self.pool = Some(&pool.plan.name),
+            None => self.route = Some(route),
+        }
+    }
+
+    /// The route answers by itself, with so many bytes of content.
+    pub(super) fn fixed(&mut self, status: u16, length: u64) {
+        self.answered(status);
+        self.sent = length;
     }
 
     /// It asks for a Slot.
@@ -125,6 +139,7 @@ impl<'a> Record<'a> {
             path = target.get(..LONGEST_TARGET).unwrap_or(target),
             status = self.status,
             pool = self.pool.unwrap_or("-"),
+            route = self.route.map(tracing::field::display),
             backend = self.backend.as_ref().map_or("-", |backend| &backend.name),
             phase = self.reached.name(),
             attempts = self.attempts,

@@ -22,6 +22,7 @@
 //! | `paths`, `hosts`, `condition` | by path, by host, by header field |
 //! | `reading` | how programs read a path |
 //! | `replacement` | what a backend is sent instead of the path |
+//! | `target` | [`Target`]: a pool, a fixed answer, a redirect |
 //! | `asked` | [`Asked`]: a request, as far as routes look at it |
 
 mod asked;
@@ -31,6 +32,7 @@ mod paths;
 mod reading;
 mod replacement;
 mod table;
+mod target;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -42,17 +44,18 @@ use crate::edits::{Authority, Edits};
 pub use self::asked::{Asked, Fields};
 pub use self::condition::Wanted;
 pub use self::table::{Clash, Routes};
+pub use self::target::{Answer, Redirect, Target};
 
 use self::condition::Condition;
 use self::hosts::Hosts;
 use self::reading::{Reading, bare, decoded, is_ambiguous};
 use self::replacement::Replacement;
 
-/// One way from requests to a pool.
+/// One way from requests to a pool, or to an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The pool, as an index into [`Plan::pools`](crate::config::Plan::pools).
-    pub pool: usize,
+    /// Where its requests go.
+    pub target: Target,
     hosts: Option<Hosts>,
     /// Decoded, without a slash at its end: empty for every path, or if it is exact for the root.
     path: Vec<u8>,
@@ -89,8 +92,13 @@ pub struct Route {
 impl Route {
     /// The route of every request to this pool, to be narrowed by what follows.
     pub fn new(pool: usize) -> Self {
+        Route::to(Target::Pool(pool))
+    }
+
+    /// The route of every request to this target, to be narrowed by what follows.
+    pub fn to(target: Target) -> Self {
         Route {
-            pool,
+            target,
             hosts: None,
             path: Vec::new(),
             is_exact: false,
@@ -179,6 +187,23 @@ impl Route {
         match &self.replace {
             None => Some(Cow::Borrowed(path)),
             Some(replacement) => replacement.put(path, &self.path, self.is_exact).map(Cow::Owned),
+        }
+    }
+
+    /// Where a client is told to ask instead, where the route redirects. None also where programs would disagree about what
+    /// the path becomes: then the request has no route.
+    pub fn location(&self, path: &str) -> Option<String> {
+        match &self.target {
+            Target::Redirect(redirect) => redirect.location(path, &self.path, self.is_exact),
+            Target::Pool(_) | Target::Answer(_) => None,
+        }
+    }
+
+    /// The pool it leads to, as an index into [`Plan::pools`](crate::config::Plan::pools).
+    pub fn pool(&self) -> Option<usize> {
+        match self.target {
+            Target::Pool(pool) => Some(pool),
+            Target::Answer(_) | Target::Redirect(_) => None,
         }
     }
 

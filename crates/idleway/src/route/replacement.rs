@@ -16,6 +16,11 @@ impl Replacement {
         Ok(Replacement(text.to_owned()))
     }
 
+    /// `/`, which takes away what it replaces.
+    pub(super) fn root() -> Self {
+        Replacement("/".to_owned())
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }

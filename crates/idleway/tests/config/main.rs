@@ -12,7 +12,7 @@ use idleway::config::{
     Abandon, ClientPlan, FairBy, Fin, LimitsPlan, Network, Overrides, Plan, PoolPlan, Priority, QueuePlan,
     Resolve, RetryPlan,
 };
-use idleway::route::Asked;
+use idleway::route::{Answer, Asked, Redirect, Route, Target};
 use idleway::{Authority, Edits};
 use idleway_core::Lane;
 
@@ -53,7 +53,7 @@ fn one_line_is_a_configuration() {
     assert_eq!(*pool, PoolPlan::new("default", pool.backends.clone()));
     assert_eq!(origins(pool), ["http://127.0.0.1:6000", "http://127.0.0.1:6001"]);
     assert!(pool.backends.iter().all(|backend| backend.slots == 1));
-    assert_eq!(plan.routes.find(&Asked::new("POST", "", "/process")).map(|route| route.pool), Some(0));
+    assert_eq!(plan.routes.find(&Asked::new("POST", "", "/process")).and_then(Route::pool), Some(0));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn every_key_arrives_in_the_plan() {
         ..PoolPlan::new("others", plan.pools[1].backends.clone())
     };
     assert_eq!(plan.pools[1], others);
-    let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool)).collect();
+    let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool().unwrap())).collect();
     assert_eq!(
         routes,
         [
@@ -295,7 +295,9 @@ fn routes_narrow_the_default_pool() {
         "#,
     );
     let pool = |path| {
-        plan.routes.find(&Asked::new("GET", "", path)).map(|route| plan.pools[route.pool].name.as_str())
+        plan.routes
+            .find(&Asked::new("GET", "", path))
+            .map(|route| plan.pools[route.pool().unwrap()].name.as_str())
     };
     assert_eq!(pool("/slow/x"), Some("slow"));
     assert_eq!(pool("/slow/not/x"), Some("default"));
@@ -303,9 +305,41 @@ fn routes_narrow_the_default_pool() {
 }
 
 #[test]
+fn routes_that_answer_by_themselves_need_no_pool() {
+    let plan = plan(
+        r#"
+        [[routes]]
+        exact = "/healthz"
+        answer = { body = "ok" }
+        [[routes]]
+        path = "/v1"
+        answer = { status = 410, body = "{}", type = "application/json" }
+        [[routes]]
+        path = "/old"
+        redirect = { to = "https://new.example.com" }
+        [[routes]]
+        path = "/older"
+        redirect = { to = "/old", status = 301 }
+        "#,
+    );
+    assert!(plan.pools.is_empty());
+    let targets: Vec<_> = plan.routes.iter().map(|route| route.target.clone()).collect();
+    let gone = Answer::new(410, "{}").unwrap().kind("application/json").unwrap();
+    assert_eq!(
+        targets,
+        [
+            Target::Answer(Answer::new(200, "ok").unwrap()),
+            Target::Answer(gone),
+            Target::Redirect(Redirect::new(307, "https://new.example.com").unwrap()),
+            Target::Redirect(Redirect::new(301, "/old").unwrap()),
+        ]
+    );
+}
+
+#[test]
 fn one_named_pool_needs_no_route() {
     let plan = plan("[pools.only]\nbackends = [\"http://10.0.0.1\"]");
-    assert_eq!(plan.routes.find(&Asked::new("GET", "", "/")).map(|route| route.pool), Some(0));
+    assert_eq!(plan.routes.find(&Asked::new("GET", "", "/")).and_then(Route::pool), Some(0));
 }
 
 /// Flask listens on the port that is the gateway's default: another `--listen` makes it a backend like any other.

@@ -1,5 +1,6 @@
 //! What stands on routes, and that it holds for their requests alone.
 
+mod answers;
 mod edits;
 mod policies;
 mod rewriting;
