@@ -52,6 +52,12 @@ pub enum EditFault {
     /// The gateway writes or drops this field itself.
     #[error("this field is the gateway's own to write")]
     Owned,
+    /// A path begins with `/` and has visible ASCII characters, with escapes for all others, and no fragment.
+    #[error("this is not a path that can be sent")]
+    NotAPath,
+    /// It is not `host[:port]`.
+    #[error("this is not what a `Host` field says")]
+    NotAHost,
 }
 
 impl Edits {
@@ -224,25 +230,69 @@ impl Authority {
     /// This host and port.
     ///
     /// # Errors
-    /// What is wrong, where it is not `host[:port]`.
-    pub fn other(text: &str) -> Result<Self, &'static str> {
+    /// It is not `host[:port]`.
+    pub fn other(text: &str) -> Result<Self, EditFault> {
         if !idleway_h1::is_authority(text.as_bytes()) {
-            return Err("this is not what a `Host` field says");
+            return Err(EditFault::NotAHost);
         }
         Ok(Self::Other(text.to_owned()))
     }
 }
 
-/// What a backend is sent that is not as the client sent it.
-#[derive(Debug)]
-pub(crate) struct Rewrite<'a> {
-    /// Path and query, in the form of [`RequestHead::path`](idleway_h1::RequestHead::path).
-    pub(crate) path: Cow<'a, str>,
-    pub(crate) authority: Cow<'a, Authority>,
-    pub(crate) fields: Cow<'a, Edits>,
+/// What a backend is sent that is not as the client sent it. Nothing is copied before it is changed.
+#[derive(Debug, Clone)]
+pub struct Rewrite<'a> {
+    path: Cow<'a, str>,
+    authority: Cow<'a, Authority>,
+    fields: Cow<'a, Edits>,
 }
 
-impl Rewrite<'_> {
+impl<'a> Rewrite<'a> {
+    /// Path and query in the form of [`RequestHead::path`], whose host it is, and changes to a request's fields.
+    ///
+    /// [`RequestHead::path`]: idleway_h1::RequestHead::path
+    pub(crate) fn new(path: Cow<'a, str>, authority: &'a Authority, fields: &'a Edits) -> Self {
+        Self { path, authority: Cow::Borrowed(authority), fields: Cow::Borrowed(fields) }
+    }
+
+    /// Path and query, or `*`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Sends this path and query instead.
+    ///
+    /// # Errors
+    /// It is not a path.
+    pub fn set_path(&mut self, path: impl Into<String>) -> Result<(), EditFault> {
+        let path = path.into();
+        if !idleway_h1::is_path(path.as_bytes()) {
+            return Err(EditFault::NotAPath);
+        }
+        self.path = Cow::Owned(path);
+        Ok(())
+    }
+
+    /// Whose host the backend is told.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Tells the backend this host instead.
+    pub fn set_authority(&mut self, authority: Authority) {
+        self.authority = Cow::Owned(authority);
+    }
+
+    /// The changes to the request's fields.
+    pub fn fields(&self) -> &Edits {
+        &self.fields
+    }
+
+    /// The same, to be changed further.
+    pub fn fields_mut(&mut self) -> &mut Edits {
+        self.fields.to_mut()
+    }
+
     /// What `Host` says to this backend, of a request that a client sent to `authority`.
     pub(crate) fn host<'h>(&'h self, authority: &'h str, backend: &'h str) -> &'h str {
         match &*self.authority {
@@ -358,19 +408,36 @@ mod tests {
 
     #[test]
     fn a_host_is_the_clients_the_backends_or_another() {
-        let host = |authority: Authority| {
-            let rewrite = Rewrite {
-                path: Cow::Borrowed("/"),
-                authority: Cow::Owned(authority),
-                fields: Cow::Owned(Edits::of_request()),
-            };
-            rewrite.host("client.test", "10.0.0.1:80").to_owned()
-        };
-        assert_eq!(host(Authority::Client), "client.test");
-        assert_eq!(host(Authority::Backend), "10.0.0.1");
-        assert_eq!(host(Authority::other("other.test:81").unwrap()), "other.test:81");
+        let none = Edits::of_request();
+        let mut rewrite = Rewrite::new(Cow::Borrowed("/"), &Authority::Client, &none);
+        let host = |rewrite: &Rewrite<'_>| rewrite.host("client.test", "10.0.0.1:80").to_owned();
+        assert_eq!(host(&rewrite), "client.test");
+        rewrite.set_authority(Authority::Backend);
+        assert_eq!(host(&rewrite), "10.0.0.1");
+        rewrite.set_authority(Authority::other("other.test:81").unwrap());
+        assert_eq!(
+            (host(&rewrite).as_str(), rewrite.authority().clone()),
+            ("other.test:81", Authority::Other("other.test:81".to_owned()))
+        );
         for odd in ["", "a b", "a/b", "a\r\nX: y", "a:b", "user@a"] {
-            assert!(Authority::other(odd).is_err(), "{odd:?}");
+            assert_eq!(Authority::other(odd), Err(EditFault::NotAHost), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_route_says_can_be_changed_further() {
+        let mut of_route = Edits::of_request();
+        of_route.set("X-A", "route").unwrap();
+        let mut rewrite = Rewrite::new(Cow::Borrowed("/old"), &Authority::Client, &of_route);
+        rewrite.fields_mut().set("X-A", "own").unwrap();
+        rewrite.set_path("/new?q").unwrap();
+        assert_eq!(
+            (rewrite.path(), written(rewrite.fields())),
+            ("/new?q", vec![("X-A".to_owned(), "own".to_owned())])
+        );
+        assert_eq!(written(&of_route)[0].1, "route");
+        for odd in ["", "*", "new", "/a b", "/a#b", "/a\r\nX: y", "/\u{e9}", "/a\\b", "/%zz"] {
+            assert_eq!(rewrite.set_path(odd), Err(EditFault::NotAPath), "{odd:?}");
         }
     }
 }

@@ -26,6 +26,6 @@ mod net;
 mod proxy;
 pub mod route;
 
-pub use edits::{Authority, EditFault, Edits};
+pub use edits::{Authority, EditFault, Edits, Rewrite};
 pub use error::Reject;
 pub use gateway::{BackendCounts, Drained, Gateway, SlotCounts, Totals};

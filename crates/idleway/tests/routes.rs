@@ -40,7 +40,9 @@ fn routes(lines: &[&str]) -> Routes {
 
 /// What the route found says of itself.
 fn found(routes: &Routes, method: &str, authority: &str, path: &str) -> String {
-    routes.find(&Asked::new(method, authority, path)).map_or("none".to_owned(), Route::to_string)
+    let asked = Asked::new(method, authority, path);
+    assert_eq!(routes.explain(&asked).route(), routes.find(&asked), "{asked:?}");
+    routes.find(&asked).map_or("none".to_owned(), Route::to_string)
 }
 
 #[test]
@@ -241,6 +243,34 @@ fn no_spelling_slips_past_a_route() {
     }
     let catch_all = Routes::new(vec![Route::new(0)]).unwrap();
     assert_eq!(found(&catch_all, "GET", "", "/a/..%2f..//;x"), "/");
+}
+
+#[test]
+fn an_explanation_tells_what_was_passed_over_and_each_reading() {
+    let routes = routes(&["/", "x.org/", "/a=", "POST /a", "/a X-Tier=gold", "/a/b"]);
+    let passed = |asked: &Asked<'_>| {
+        let explanation = routes.explain(asked);
+        let read = &explanation.readings[0];
+        read.passed_over.iter().map(|(route, mismatch)| format!("{route}: {mismatch}")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        passed(&Asked::new("GET", "y.org", "/a/c")),
+        [
+            "x.org/: not for this host",
+            "/a (exact): not for this path",
+            "/a/b: not for this path",
+            "POST /a: not for this method",
+            "/a by X-Tier: not for this `X-Tier`",
+        ]
+    );
+    let explanation = routes.explain(&Asked::new("POST", "", "/a/../b?x"));
+    let ways: Vec<_> = explanation
+        .readings
+        .iter()
+        .map(|read| (read.path.as_str(), read.route.map(Route::to_string).unwrap_or_default()))
+        .collect();
+    assert_eq!(ways, [("/a/../b", "POST /a".to_owned()), ("/b", "/".to_owned())]);
+    assert_eq!(explanation.route(), None);
 }
 
 #[test]
@@ -450,9 +480,13 @@ fn programs(path: &str) -> Vec<Vec<String>> {
     ]
 }
 
+/// The pool that is found; the explanation comes to the same, always.
 fn found_pool(routes: &Routes, method: &str, host: &str, path: &str, given: &Given) -> Option<usize> {
     let fields: Vec<_> = given.iter().collect();
-    routes.find(&Asked { fields: &fields, ..Asked::new(method, host, path) }).and_then(Route::pool)
+    let asked = Asked { fields: &fields, ..Asked::new(method, host, path) };
+    let found = routes.find(&asked);
+    assert_eq!(routes.explain(&asked).route(), found, "{asked:?}");
+    found.and_then(Route::pool)
 }
 
 proptest! {

@@ -5,17 +5,23 @@ use std::path::PathBuf;
 use clap::Args;
 use idleway::config::Overrides;
 
+use super::explain::{ExplainArgs, explain};
 use super::{Failure, read, say};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// The configuration file.
     file: PathBuf,
+    #[command(flatten)]
+    explain: ExplainArgs,
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
     let file = &args.file;
     let plan = read(file, Overrides::default())?;
+    if let Some(explained) = explain(&args.explain, &plan) {
+        return explained;
+    }
     say(&format!("{} is good: it listens on {}", file.display(), plan.listen));
     for pool in &plan.pools {
         let slots: u64 = pool.backends.iter().map(|backend| u64::from(backend.slots)).sum();

@@ -50,9 +50,7 @@ impl Reading<'_> {
             EditFault::Owned if name.get_ref().eq_ignore_ascii_case("host") => {
                 (name.span(), "the host that a backend is told has a key of its own: request.host")
             }
-            EditFault::Owned => {
-                (name.span(), "it says where a body ends, is about one connection, or names the request")
-            }
+            _ => (name.span(), "it says where a body ends, is about one connection, or names the request"),
         };
         self.fault(Fault::new(fault.to_string()).hint(hint), span);
     }
@@ -62,8 +60,8 @@ fn authority(text: &str) -> Result<Authority, Fault> {
     if text == BACKENDS_OWN {
         return Ok(Authority::Backend);
     }
-    Authority::other(text).map_err(|problem| {
-        Fault::new(problem).hint(format!(
+    Authority::other(text).map_err(|fault| {
+        Fault::new(fault.to_string()).hint(format!(
             "write it like \"api.example.com\" or \"api.example.com:8000\"; \"{BACKENDS_OWN}\" is the backend's own"
         ))
     })

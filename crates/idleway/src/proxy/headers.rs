@@ -19,8 +19,8 @@ pub(super) fn request(
     keep_alive: bool,
 ) {
     let head = &request.head;
-    let edits = &*rewrite.fields;
-    let mut writer = HeadWriter::request(out, head.method(), &rewrite.path);
+    let edits = rewrite.fields();
+    let mut writer = HeadWriter::request(out, head.method(), rewrite.path());
     writer.field("Host", rewrite.host(head.authority(), backend));
     let mut trace = None;
     let mut trailers = false;
@@ -186,11 +186,14 @@ pub(super) fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// What routes see of a request's fields: as little as its backend will see of who says it speaks for whom.
+/// What routes see of a request's fields: what no backend will see does not count.
 impl Fields for Request {
     fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
         for field in self.head.fields() {
-            if self.is_trusted || !is_forwarded(&field) {
+            let is_hidden = (is_forwarded(&field) && !self.is_trusted)
+                || is_shadow(field.name)
+                || self.head.nominated(field.name);
+            if !is_hidden {
                 see(field.name, field.value);
             }
         }
@@ -306,11 +309,7 @@ mod tests {
         let peer = "10.0.0.1:4000".parse().unwrap();
         let request = Request::new(Box::new(head), peer, Arc::from("10.0.0.1"), is_trusted);
         let mut out = Vec::new();
-        let rewrite = Rewrite {
-            path: Cow::Borrowed("/"),
-            authority: Cow::Owned(Authority::Client),
-            fields: Cow::Borrowed(edits),
-        };
+        let rewrite = Rewrite::new(Cow::Borrowed("/"), &Authority::Client, edits);
         super::request(&mut out, &request, &rewrite, "b:80", Announced::Nothing, "1.1 via", true);
         let text = String::from_utf8(out).unwrap();
         let mut lines: Vec<_> = text.lines().map(str::to_lowercase).collect();

@@ -26,7 +26,6 @@ mod record;
 mod relay;
 mod upload;
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -208,18 +207,14 @@ fn find_way<'a>(
     let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
     let by_key = route.idempotency_key.unwrap_or(pool.plan.idempotency_key);
     let has_key = by_key && head.get(Known::IdempotencyKey).is_some();
-    let rewrite = Rewrite {
-        path: route.rewritten(head.path()).ok_or(Reject::NoRoute)?,
-        authority: Cow::Borrowed(&route.authority),
-        fields: Cow::Borrowed(&route.request),
-    };
+    let path = route.rewritten(head.path()).ok_or(Reject::NoRoute)?;
     Ok(Way {
         pool,
         asking,
         timeout: route.timeout.unwrap_or(pool.plan.timeout),
         abandon: route.abandon.unwrap_or(pool.plan.abandon),
         is_repeatable: has_key || request.is_idempotent(),
-        rewrite,
+        rewrite: Rewrite::new(path, &route.authority, &route.request),
         response: &route.response,
     })
 }

@@ -23,10 +23,12 @@
 //! | `reading` | how programs read a path |
 //! | `replacement` | what a backend is sent instead of the path |
 //! | `target` | [`Target`]: a pool, a fixed answer, a redirect |
+//! | `explain` | [`Explanation`]: why a request has the route that it has |
 //! | `asked` | [`Asked`]: a request, as far as routes look at it |
 
 mod asked;
 mod condition;
+mod explain;
 mod hosts;
 mod paths;
 mod reading;
@@ -43,6 +45,7 @@ use crate::edits::{Authority, Edits};
 
 pub use self::asked::{Asked, Fields};
 pub use self::condition::Wanted;
+pub use self::explain::{Explanation, Mismatch, Read};
 pub use self::table::{Clash, Routes};
 pub use self::target::{Answer, Redirect, Target};
 

@@ -104,6 +104,6 @@ impl Routes {
 }
 
 /// The path that is asked for, without the query.
-fn decoded_path<'a>(asked: &Asked<'a>) -> Cow<'a, [u8]> {
+pub(super) fn decoded_path<'a>(asked: &Asked<'a>) -> Cow<'a, [u8]> {
     decoded(asked.path.split('?').next().unwrap_or_default().as_bytes())
 }

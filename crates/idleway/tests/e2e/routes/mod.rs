@@ -2,5 +2,6 @@
 
 mod answers;
 mod edits;
+mod fields;
 mod policies;
 mod rewriting;
