@@ -139,7 +139,7 @@ impl<'a> Record<'a> {
             path = target.get(..LONGEST_TARGET).unwrap_or(target),
             status = self.status,
             pool = self.pool.unwrap_or("-"),
-            route = self.route.map(tracing::field::display),
+            route = self.route.map(ToString::to_string).as_deref(),
             backend = self.backend.as_ref().map_or("-", |backend| &backend.name),
             phase = self.reached.name(),
             attempts = self.attempts,
