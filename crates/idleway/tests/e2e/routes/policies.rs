@@ -111,3 +111,17 @@ fn a_route_has_a_bound_of_bodies_of_its_own() {
         assert_eq!(client.answer().status(), status, "{path}");
     }
 }
+
+/// Whether a handler that closed after us is at work still nobody knows: its Slot rests for as long as a backend of this
+/// route may be silent.
+#[test]
+fn what_broke_off_rests_for_the_time_of_its_route() {
+    let backend = Backend::new(|visit| visit.body().map(drop));
+    let config = "timeout = \"10m\"\nrequest_buffer = \"0\"\nroutes = [{ path = \"/own\", timeout = \"50ms\" }, { path = \"/\" }]";
+    let gateway = gateway(&[&backend], config);
+    let half = head_of("POST", "/own", "Content-Length: 10\r\n") + "half";
+    let leaving = Client::asking(&gateway, half);
+    backend.until_at_work();
+    leaving.reset();
+    until_all_idle(&gateway, 1);
+}
