@@ -365,3 +365,16 @@ fn the_command_line_weighs_more_than_the_file() {
         "{faults}"
     );
 }
+
+/// What the documents show can be written.
+#[test]
+fn the_examples_of_routes_are_sound() {
+    let examples: Vec<_> = include_str!("../../../../docs/routes.md").split("```toml\n").skip(1).collect();
+    for example in &examples {
+        let (text, _) = example.split_once("```").unwrap();
+        let has_pools = text.contains("[pools.");
+        let pool = if has_pools { "" } else { "backends = [\"http://10.0.0.1\"]\n" };
+        plan(&format!("{pool}{text}"));
+    }
+    assert!(examples.len() >= 4, "the document was cut differently: {} examples", examples.len());
+}
