@@ -183,7 +183,8 @@ pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// Whether `bytes` is a token (RFC 9110, 5.6.2).
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 

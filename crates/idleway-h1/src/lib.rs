@@ -49,7 +49,7 @@ mod trailers;
 mod write;
 
 pub use body::{BodyReader, Event, Step};
-pub use field::{Field, FieldIter};
+pub use field::{Field, FieldIter, is_token};
 pub use framing::Framing;
 pub use head::{HeadReader, Version};
 pub use known::Known;
@@ -57,6 +57,7 @@ pub use limits::{Limits, MAX_FIELDS, MAX_HEAD};
 pub use refusal::{Refusal, RefusalReason};
 pub use request::RequestHead;
 pub use response::ResponseHead;
+pub use target::{is_authority, is_path};
 pub use trailers::Trailers;
 pub use write::{
     CHUNK_SUFFIX, ChunkPrefix, HeadWriter, LAST_CHUNK, chunk_prefix, last_chunk_with, reason_phrase,

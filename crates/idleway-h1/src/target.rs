@@ -101,7 +101,8 @@ fn is_escape(bytes: &[u8]) -> bool {
 ///
 /// RFC 3986 also allows a name with escapes and delimiters, user information and future kinds of address, none of
 /// which a host on the web has; they are refused, since programs disagree on where the host is then.
-pub(crate) fn is_authority(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn is_authority(bytes: &[u8]) -> bool {
     let (host_is_valid, port) = if let [b'[', rest @ ..] = bytes {
         let Some(end) = rest.iter().position(|byte| *byte == b']') else {
             return false;
@@ -114,6 +115,12 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
         (end > 0 && bytes[..end].iter().all(name), &bytes[end..])
     };
     host_is_valid && is_port(port)
+}
+
+/// Whether `bytes` is a path, perhaps with a query, that a request for it would be read with.
+#[must_use]
+pub fn is_path(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"/") && check_path(bytes, 0).is_ok()
 }
 
 /// Nothing, or a colon and a port number, which may be left out (RFC 3986, 3.2.3).

@@ -5,6 +5,7 @@
 
 mod backend;
 mod check;
+mod explain;
 mod run;
 
 use std::io::{self, Write};

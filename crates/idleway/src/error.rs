@@ -71,7 +71,7 @@ pub enum Reject {
     },
     /// The request has been here before: our own name stands in `Via` (RFC 9110 section 7.6.3).
     Loop,
-    /// No route takes this host, path and method.
+    /// No route takes this host, path, method and header fields.
     NoRoute,
     /// The request is malformed, too large or asks for what the gateway does not do.
     Refused(idleway_h1::Refusal),
@@ -88,7 +88,7 @@ pub enum Reject {
     HeadTooSlow,
     /// The body did not come in time, or too slowly for a request that holds a Slot.
     BodyTooSlow,
-    /// The body is larger than `limits.body`.
+    /// The body is larger than `limits.body`, or than its route's `max_body`.
     BodyTooLarge {
         /// The limit, in bytes.
         limit: u64,
@@ -243,7 +243,7 @@ impl fmt::Display for Reject {
                 write!(f, "{backend} said by {status} that it is busy (`busy_status`)")
             }
             Self::Loop => f.write_str("`Via` names this gateway already: some route leads back to it"),
-            Self::NoRoute => f.write_str("no route takes this host, path and method"),
+            Self::NoRoute => f.write_str("no route takes this host, path, method and header fields"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::Unreadable { field, value, write } => {
                 write!(f, "`{field}: {value}` cannot be read; write {write}")
@@ -253,7 +253,7 @@ impl fmt::Display for Reject {
                 f.write_str("the body did not come within `client.read`, or slower than `client.rate`")
             }
             Self::BodyTooLarge { limit } => {
-                write!(f, "the body is larger than {limit} bytes (`limits.body`)")
+                write!(f, "the body is larger than {limit} bytes (`limits.body`, or its route's `max_body`)")
             }
             Self::LengthRequired => {
                 f.write_str("the backend speaks HTTP/1.0: send a Content-Length, or let `request_buffer` hold the whole body")

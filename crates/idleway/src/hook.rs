@@ -8,9 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
-use idleway_h1::{HeadReader, Known, Limits, MAX_FIELDS, MAX_HEAD, RequestHead, Version};
+use http::StatusCode;
+use idleway_h1::{Field, HeadReader, Known, Limits, MAX_FIELDS, MAX_HEAD, RequestHead, Version};
 
+use crate::edits::{EditFault, Edits};
 use crate::error::Reject;
 use crate::message::Request;
 
@@ -88,8 +89,7 @@ impl fmt::Debug for dyn Hook {
 #[derive(Debug)]
 pub struct Arrival<'r> {
     request: &'r Request,
-    /// As they are to be, where they are not as they came.
-    fields: Option<Vec<(String, Vec<u8>)>>,
+    edits: Edits,
     path: Option<String>,
     pool: Option<String>,
     labels: Vec<(String, String)>,
@@ -97,7 +97,7 @@ pub struct Arrival<'r> {
 
 impl<'r> Arrival<'r> {
     pub(crate) fn new(request: &'r Request) -> Self {
-        Self { request, fields: None, path: None, pool: None, labels: Vec::new() }
+        Self { request, edits: Edits::of_request(), path: None, pool: None, labels: Vec::new() }
     }
 
     /// What names the request in logs, answers and backends: the client's own `X-Request-Id`, or a new one.
@@ -130,46 +130,37 @@ impl<'r> Arrival<'r> {
         self.headers().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// All fields in their order: name and value; as they are to be, where they were changed.
+    /// All fields: name and value; as they are to be, where they were changed.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let changed = self.fields.iter().flatten().map(|(name, value)| (name.as_str(), value.as_slice()));
-        let came = self.fields.is_none().then(|| self.request.head.fields());
-        changed.chain(came.into_iter().flatten().map(|field| (field.name, field.value)))
+        let stay = self.request.head.fields().filter(|field| !self.edits.drops(field));
+        stay.map(|field| (field.name, field.value)).chain(self.edits.written())
     }
 
-    /// Sets a field, in place of all of this name. Everything behind the hook sees it as if it had come: the route, the
-    /// pool's `fair_by`, the backend.
+    /// Sets a field, in place of all of this name and of those that an application may take for it (`X_User` for `X-User`).
+    /// Everything behind the hook sees it as if it had come: the route, the pool's `fair_by`, the backend.
     ///
     /// # Errors
-    /// The field is the gateway's own: what frames the message, or belongs to one connection.
-    pub fn set_header(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Reserved> {
-        self.remove_header(name)?;
-        self.changed().push((name.as_str().to_owned(), value.as_bytes().to_vec()));
-        Ok(())
+    /// Name or value are none, or the field is the gateway's own: what frames the message, or belongs to one connection.
+    pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), EditFault> {
+        self.edits.set(name, value)
     }
 
-    /// Removes all fields of this name.
+    /// Removes all fields of this name, and those that an application may take for it.
     ///
     /// # Errors
-    /// The field is the gateway's own: what frames the message, or belongs to one connection.
-    pub fn remove_header(&mut self, name: &HeaderName) -> Result<(), Reserved> {
-        let name = name.as_str();
-        let known = Known::of(name);
-        if known.is_hop_by_hop() || RESERVED.contains(&known) {
-            return Err(Reserved(name.to_owned()));
-        }
-        self.changed().retain(|(held, _)| !held.eq_ignore_ascii_case(name));
-        Ok(())
+    /// The name is none, or the gateway's own.
+    pub fn remove_header(&mut self, name: &str) -> Result<(), EditFault> {
+        self.edits.remove(name)
     }
 
     /// Sets path and query, before a route is looked for.
     ///
     /// # Errors
-    /// The text does not begin with `/`, or has what a request line cannot have (RFC 9112 section 3.2.1).
-    pub fn set_path(&mut self, path: impl Into<String>) -> Result<(), NotAPath> {
+    /// The text is no path that can be sent (RFC 9112 section 3.2.1).
+    pub fn set_path(&mut self, path: impl Into<String>) -> Result<(), EditFault> {
         let path = path.into();
-        if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) || path.contains('#') {
-            return Err(NotAPath(path));
+        if !idleway_h1::is_path(path.as_bytes()) {
+            return Err(EditFault::NotAPath);
         }
         self.path = Some(path);
         Ok(())
@@ -186,20 +177,9 @@ impl<'r> Arrival<'r> {
         self.labels.push((name.into(), value.into()));
     }
 
-    fn changed(&mut self) -> &mut Vec<(String, Vec<u8>)> {
-        let head = &self.request.head;
-        // What the client nominated as its connection's alone goes already here: otherwise it could take away what a hook
-        // sets.
-        let goes_on = |name: &str, known: Known| known != Known::Connection && !head.nominated(name);
-        self.fields.get_or_insert_with(|| {
-            let fields = head.fields().filter(|field| goes_on(field.name, field.known));
-            fields.map(|field| (field.name.to_owned(), field.value.to_vec())).collect()
-        })
-    }
-
     /// What the hook has made of it; not what it changed, where it was refused.
     pub(crate) fn changes(self, refused: Option<Reject>) -> Changes {
-        let is_changed = refused.is_none() && (self.path.is_some() || self.fields.is_some());
+        let is_changed = refused.is_none() && (self.path.is_some() || !self.edits.is_empty());
         match is_changed.then(|| self.rebuilt()).transpose() {
             Ok(request) => Changes { request, pool: self.pool, labels: self.labels, refused },
             Err(reject) => Changes { request: None, pool: None, labels: self.labels, refused: Some(reject) },
@@ -217,11 +197,14 @@ impl<'r> Arrival<'r> {
         if head.get(Known::Host).is_some() || !head.authority().is_empty() {
             field("Host", head.authority().as_bytes());
         }
-        self.headers()
-            .filter(|(name, _)| Known::of(name) != Known::Host)
-            .for_each(|(name, value)| field(name, value));
+        // What the client nominated as its connection's alone goes already here (RFC 9110 section 7.6.1): otherwise it could
+        // take away what a hook sets.
+        let is_ours = |field: &Field<'_>| matches!(field.known, Known::Host | Known::Connection);
+        head.fields()
+            .filter(|field| !is_ours(field) && !head.nominated(field.name) && !self.edits.drops(field))
+            .for_each(|kept| field(kept.name, kept.value));
+        self.edits.written().for_each(|(name, value)| field(name, value));
         match (head.version(), head.keep_alive()) {
-            _ if self.fields.is_none() => {}
             (_, false) => field("Connection", b"close"),
             (Version::Http10, true) => field("Connection", b"keep-alive"),
             (_, true) => {}
@@ -237,10 +220,6 @@ impl<'r> Arrival<'r> {
     }
 }
 
-/// What the gateway itself writes, or acted on before any hook was asked.
-const RESERVED: [Known; 5] =
-    [Known::Host, Known::ContentLength, Known::Expect, Known::XRequestId, Known::Via];
-
 /// What a hook has made of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
@@ -252,23 +231,13 @@ pub(crate) struct Changes {
     pub(crate) refused: Option<Reject>,
 }
 
-/// The field of this name is the gateway's own.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the field `{0}` is the gateway's own")]
-pub struct Reserved(String);
-
-/// The text is not a path with a query.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a path")]
-pub struct NotAPath(String);
-
 /// A hook's refusal: the answer that the client gets instead of a backend's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     pub(crate) status: u16,
     pub(crate) title: Cow<'static, str>,
     pub(crate) detail: Option<String>,
-    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) fields: Edits,
 }
 
 impl Denial {
@@ -276,7 +245,7 @@ impl Denial {
     pub fn new(status: StatusCode, title: impl Into<Cow<'static, str>>) -> Self {
         let status = status.as_u16();
         let status = if (300..=599).contains(&status) { status } else { 500 };
-        Self { status, title: title.into(), detail: None, fields: Vec::new() }
+        Self { status, title: title.into(), detail: None, fields: Edits::of_response() }
     }
 
     /// Adds what happened, for whoever has to mend it; it goes into the answer and the log.
@@ -285,15 +254,21 @@ impl Denial {
         Self { detail: Some(detail.into()), ..self }
     }
 
-    /// Adds a field to the answer, such as `WWW-Authenticate` or `Location`. What frames the answer cannot be added, and is
-    /// passed over.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        let known = Known::of(name.as_str());
-        if !known.is_hop_by_hop() && !RESERVED.contains(&known) {
-            self.fields.push((name, value));
-        }
-        self
+    /// Adds a field to the answer, such as `WWW-Authenticate` or `Location`.
+    ///
+    /// # Errors
+    /// Name or value are none, or the field is the gateway's own to write.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, EditFault> {
+        self.fields.add(name, value)?;
+        Ok(self)
+    }
+}
+
+/// What a hook wanted to change cannot be changed: with `?` that is a refusal, by 500.
+impl From<EditFault> for Denial {
+    fn from(fault: EditFault) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The request cannot be passed on.")
+            .detail(fault.to_string())
     }
 }
 
@@ -343,11 +318,7 @@ mod tests {
     }
 
     const REQUEST: &str =
-        "POST /a?b HTTP/1.1\r\nHost: h:1\r\nX-One: 1\r\nx-one: 2\r\nX-Two: 3\r\nContent-Length: 4\r\n\r\n";
-
-    fn name(text: &str) -> HeaderName {
-        text.parse().unwrap()
-    }
+        "POST /a?b HTTP/1.1\r\nHost: h:1\r\nX-One: 1\r\nx_one: 2\r\nX-Two: 3\r\nContent-Length: 4\r\n\r\n";
 
     #[test]
     fn what_is_not_changed_stays_what_it_was() {
@@ -363,8 +334,8 @@ mod tests {
     fn changes_are_seen_as_if_the_request_had_come_with_them() {
         let request = request(REQUEST);
         let mut arrival = Arrival::new(&request);
-        arrival.set_header(&name("x-one"), &HeaderValue::from_static("new")).unwrap();
-        arrival.remove_header(&name("x-two")).unwrap();
+        arrival.set_header("x-one", "new").unwrap();
+        arrival.remove_header("x-two").unwrap();
         arrival.set_path("/other?x=1").unwrap();
         arrival.set_pool("p");
         arrival.label("user", "me");
@@ -399,9 +370,8 @@ mod tests {
             "x-request-id",
             "via",
         ] {
-            let name = name(reserved);
-            assert!(arrival.set_header(&name, &HeaderValue::from_static("1")).is_err(), "{reserved}");
-            assert!(arrival.remove_header(&name).is_err(), "{reserved}");
+            assert_eq!(arrival.set_header(reserved, "1"), Err(EditFault::Owned), "{reserved}");
+            assert_eq!(arrival.remove_header(reserved), Err(EditFault::Owned), "{reserved}");
         }
         for odd in ["", "a", "*", "/a b", "/a\r\nX: y", "/ä", "/a#b"] {
             assert!(arrival.set_path(odd).is_err(), "{odd:?}");
@@ -415,7 +385,7 @@ mod tests {
         let request =
             request("GET / HTTP/1.1\r\nHost: h\r\nConnection: close, x-user\r\nX-User: admin\r\n\r\n");
         let mut arrival = Arrival::new(&request);
-        arrival.set_header(&name("x-user"), &HeaderValue::from_static("nobody")).unwrap();
+        arrival.set_header("x-user", "nobody").unwrap();
         let changed = arrival.changes(None).request.unwrap();
         assert!(!changed.head.nominated("x-user") && !changed.head.keep_alive());
         let users = changed.head.fields().filter(|field| field.name.eq_ignore_ascii_case("x-user"));
@@ -427,7 +397,7 @@ mod tests {
         let request = request(REQUEST);
         let mut arrival = Arrival::new(&request);
         for count in 0..=MAX_FIELDS {
-            arrival.set_header(&name(&format!("x-{count}")), &HeaderValue::from_static("1")).unwrap();
+            arrival.set_header(&format!("x-{count}"), "1").unwrap();
         }
         assert_eq!(arrival.changes(None).refused.unwrap().status(), 431);
     }
@@ -436,9 +406,10 @@ mod tests {
     fn a_denial_has_a_status_that_is_no_success() {
         let status = |code| Denial::new(StatusCode::from_u16(code).unwrap(), "no").status;
         assert_eq!([200, 100, 302, 401, 599, 600].map(status), [500, 500, 302, 401, 599, 500]);
-        let framed = Denial::new(StatusCode::FORBIDDEN, "no")
-            .header(name("content-length"), HeaderValue::from_static("0"))
-            .header(name("www-authenticate"), HeaderValue::from_static("Basic"));
-        assert_eq!(framed.fields.len(), 1);
+        let denial = || Denial::new(StatusCode::FORBIDDEN, "no");
+        assert!(denial().header("Content-Length", "0").is_err());
+        assert!(denial().header("Location", "/\r\nX: y").is_err());
+        let with = denial().header("www-authenticate", "Basic").unwrap();
+        assert_eq!(with.fields.written().count(), 1);
     }
 }

@@ -85,12 +85,13 @@
 //! # Inside
 //!
 //! Floors: a lower one never imports a higher one (`tests/floors.rs`). 1: words and pure tables (`message`, `error`,
-//! `config`, `route`, `metrics`, `hook`, `event`); 2: `live`, the current configuration at work, and `net`, sockets; 3: `proxy`,
+//! `edits`, `config`, `route`, `metrics`, `hook`, `event`); 2: `live`, the current configuration at work, and `net`, sockets; 3: `proxy`,
 //! a request's way, and `control`, what is done for the pools beside it; 4: `gateway`, composition. Below them stand two crates
 //! without sockets, clocks and tasks: [`idleway_core`] with the Slots and the line, [`idleway_h1`] with HTTP/1.1.
 
 pub mod config;
 mod control;
+mod edits;
 mod error;
 mod event;
 mod gateway;
@@ -104,13 +105,14 @@ mod proxy;
 pub mod route;
 
 pub use config::Plan;
+pub use edits::{Authority, EditFault, Edits};
 pub use error::Reject;
 pub use event::{Event, Events};
 pub use gateway::{
     BackendCounts, BackendStatus, Body, BodyError, Builder, Drained, Gateway, Mount, Peer, PoolStatus,
     SlotCounts, Stop, Totals, run_gateway,
 };
-pub use hook::{Answered, Arrival, Denial, Hook, NotAPath, Reserved, Verdict};
+pub use hook::{Answered, Arrival, Denial, Hook, Verdict};
 
 // What stands in the types above.
 pub use idleway_core::{Lane, Reason};

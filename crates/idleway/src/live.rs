@@ -19,7 +19,7 @@ use crate::event::{Event, Events, KEPT};
 use crate::hook::Hook;
 use crate::message::RandomHex;
 use crate::net::{Budget, ClientLimits};
-use crate::route::Route;
+use crate::route::{Asked, Route};
 
 /// The state that every request reads: one Snapshot, taken whole and once, and what is common to all of them.
 #[derive(Debug)]
@@ -120,21 +120,16 @@ impl Snapshot {
         Self { client: client_limits(&plan), pools: pools.collect(), straight, plan }
     }
 
-    /// The route that takes this request, and its pool.
-    pub(crate) fn route_for(
-        &self,
-        method: &str,
-        authority: &str,
-        path: &str,
-    ) -> Option<(&Route, &Arc<LivePool>)> {
-        let route = self.plan.routes.find(method, authority, path)?;
-        Some((route, self.pools.get(route.pool)?))
+    /// The route that takes this request, and its pool if it leads to one.
+    pub(crate) fn route_for(&self, asked: &Asked<'_>) -> Option<(&Route, Option<&Arc<LivePool>>)> {
+        let route = self.plan.routes.find(asked)?;
+        Some((route, route.pool().and_then(|pool| self.pools.get(pool))))
     }
 
     /// The route straight to the pool of this name.
-    pub(crate) fn route_to(&self, name: &str) -> Option<(&Route, &Arc<LivePool>)> {
+    pub(crate) fn route_to(&self, name: &str) -> Option<(&Route, Option<&Arc<LivePool>>)> {
         let index = self.pools.iter().position(|pool| pool.plan.name == name)?;
-        Some((self.straight.get(index)?, &self.pools[index]))
+        Some((self.straight.get(index)?, self.pools.get(index)))
     }
 
     /// Whether this peer's word about a request is taken.

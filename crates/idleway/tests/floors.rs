@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u32)] = &[
     // Words and pure tables.
     ("message", 1),
     ("error", 1),
+    ("edits", 1),
     ("config", 1),
     ("event", 1),
     ("hook", 1),

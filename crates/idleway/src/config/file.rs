@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::fault::Fault;
-use super::value::{Count, Methods, Quantity, Share, Statuses};
+use super::value::{Count, Header, Methods, Quantity, Share, Statuses};
 use super::words::{shape_fault, syntax_fault};
 
 /// The whole file.
@@ -182,11 +182,78 @@ pub(super) struct HealthKeys {
 pub(super) struct RouteKeys {
     pub(super) host: Option<Spanned<String>>,
     pub(super) path: Option<Spanned<String>>,
+    pub(super) exact: Option<Spanned<String>>,
     pub(super) method: Option<Spanned<Methods>>,
+    #[serde(default)]
+    pub(super) header: BTreeMap<Spanned<String>, Spanned<Header>>,
     pub(super) pool: Option<Spanned<String>>,
+    pub(super) replace: Option<Spanned<String>>,
+    pub(super) answer: Option<Spanned<AnswerKeys>>,
+    pub(super) redirect: Option<Spanned<RedirectKeys>>,
+    pub(super) request: Option<Spanned<RequestKeys>>,
+    #[serde(default)]
+    pub(super) response: ResponseKeys,
+    pub(super) timeout: Option<Spanned<Quantity>>,
+    pub(super) deadline: Option<Spanned<Quantity>>,
+    pub(super) queue: Option<Spanned<RouteQueueKeys>>,
+    pub(super) max_body: Option<Spanned<Quantity>>,
     pub(super) abandon: Option<Spanned<String>>,
     pub(super) priority: Option<Spanned<String>>,
-    pub(super) idempotency_key: Option<bool>,
+    pub(super) idempotency_key: Option<Spanned<bool>>,
+}
+
+/// `answer = { … }` of a route
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct AnswerKeys {
+    pub(super) status: Option<Spanned<Count>>,
+    pub(super) body: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<Spanned<String>>,
+}
+
+/// `redirect = { … }` of a route
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RedirectKeys {
+    pub(super) to: Option<Spanned<String>>,
+    pub(super) status: Option<Spanned<Count>>,
+}
+
+/// `request = { … }` of a route
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RequestKeys {
+    pub(super) host: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) set: FieldKeys,
+    #[serde(default)]
+    pub(super) add: FieldKeys,
+    #[serde(default)]
+    pub(super) remove: Vec<Spanned<String>>,
+}
+
+/// `response = { … }` of a route
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ResponseKeys {
+    #[serde(default)]
+    pub(super) set: FieldKeys,
+    #[serde(default)]
+    pub(super) add: FieldKeys,
+    #[serde(default)]
+    pub(super) remove: Vec<Spanned<String>>,
+}
+
+/// `{ "name" = "value" }`
+pub(super) type FieldKeys = BTreeMap<Spanned<String>, Spanned<String>>;
+
+/// `queue = { … }` of a route, which has a place in its pool's line and none of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RouteQueueKeys {
+    pub(super) wait: Option<Spanned<Quantity>>,
+    pub(super) wait_max: Option<Spanned<Quantity>>,
 }
 
 /// A backend as `{ url, slots, resolve }`; a bare URL is one with nothing else said.

@@ -11,9 +11,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::fault::{Fault, Faults, Place};
-use super::file::{self, BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys};
+use super::file::{
+    self, BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, RouteKeys,
+};
 use super::origin::Origin;
 use super::plan::{ClientPlan, DRAIN_TIMEOUT, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan};
+use super::routing::Pools;
 use super::units;
 use super::value::{Count, Quantity, Share};
 
@@ -117,11 +120,16 @@ impl Reading<'_> {
             pools.push(self.pool(&name, keys, listen));
             names.push(name);
         }
-        if pools.is_empty() {
+        let answers = |route: &Spanned<RouteKeys>| {
+            let keys = route.get_ref();
+            keys.answer.is_some() || keys.redirect.is_some()
+        };
+        // What answers by itself needs none.
+        if pools.is_empty() && !keys.routes.iter().any(answers) {
             let hint = r#"write: backends = ["http://127.0.0.1:6000"]"#;
             self.secondary.push(Fault::new("there are no backends").hint(hint));
         }
-        let routes = self.routes(keys.routes, &names, has_default);
+        let routes = self.routes(keys.routes, &Pools { names: &names, plans: &pools, has_default });
         Plan {
             listen,
             threads: self.overrides.threads.map_or(threads, NonZeroUsize::get),
@@ -225,11 +233,15 @@ impl Reading<'_> {
         if let Some(span) = longest
             && wait_max < wait
         {
-            let fault = Fault::new(format!("{wait_max:?} is shorter than `wait`, which is {wait:?}"));
-            let hint = "`wait_max` is for those who ask to wait longer: leave it out, or shorten `wait`";
-            self.secondary(fault.hint(hint), span);
+            self.too_short_wait_max(wait_max, wait, span);
         }
         QueuePlan { length, wait, wait_max }
+    }
+
+    pub(super) fn too_short_wait_max(&mut self, wait_max: Duration, wait: Duration, span: Range<usize>) {
+        let fault = Fault::new(format!("{wait_max:?} is shorter than `wait`, which is {wait:?}"));
+        let hint = "`wait_max` is for those who ask to wait longer: leave it out, or shorten `wait`";
+        self.secondary(fault.hint(hint), span);
     }
 
     fn retry(&mut self, keys: RetryKeys) -> RetryPlan {
@@ -279,7 +291,7 @@ impl Reading<'_> {
         self.value(entry, usual, |text| units::duration(&text.0, least))
     }
 
-    fn size<T: TryFrom<u64>>(
+    pub(super) fn size<T: TryFrom<u64>>(
         &mut self,
         entry: Option<Spanned<Quantity>>,
         usual: T,

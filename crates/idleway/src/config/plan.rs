@@ -29,7 +29,8 @@ pub struct Plan {
     /// How long running requests may take to finish once the gateway was told to stop (`drain_timeout`,
     /// default 30 s); what is left then is cut.
     pub drain_timeout: Duration,
-    /// The pools; a [`Route`](crate::route::Route) names its pool by the index in this list. Never empty.
+    /// The pools; a [`Route`](crate::route::Route) names its pool by the index in this list. Empty where all
+    /// routes answer by themselves.
     pub pools: Vec<PoolPlan>,
     /// Which request goes to which pool.
     pub routes: Routes,

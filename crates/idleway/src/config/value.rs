@@ -76,6 +76,32 @@ impl<'de> Deserialize<'de> for Methods {
     }
 }
 
+/// What a route asks of a header field: its value, or whether it is there.
+#[derive(Debug)]
+pub(super) enum Header {
+    Value(String),
+    IsThere(bool),
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Header;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the value of a header field, or true or false")
+            }
+            fn visit_str<E: Error>(self, value: &str) -> Result<Header, E> {
+                Ok(Header::Value(value.to_owned()))
+            }
+            fn visit_bool<E: Error>(self, is_there: bool) -> Result<Header, E> {
+                Ok(Header::IsThere(is_there))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
 /// Statuses as written: a number, a text like `200-399` or `2xx`, or a list of these.
 #[derive(Debug)]
 pub(super) enum Statuses {

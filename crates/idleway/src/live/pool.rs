@@ -120,11 +120,11 @@ impl LivePool {
     }
 
     /// Counts an answer that came `late` after its client was told 504; where that goes on, says what to do.
-    pub(crate) fn tell_of_late_answer(&self, late: Duration) {
+    pub(crate) fn tell_of_late_answer(&self, late: Duration, timeout: Duration) {
         let count = self.metrics.late_answers.increment();
         if count == SOME_LATE || count.is_multiple_of(MANY_LATE) {
             tracing::warn!(
-                pool = %self.plan.name, timeout = ?self.plan.timeout, ?late, count,
+                pool = %self.plan.name, ?timeout, ?late, count,
                 "answers keep arriving after their clients were told 504: raise `timeout`"
             );
         }

@@ -72,7 +72,10 @@ pub(crate) enum BodyFault {
     Departed(Departed),
     /// No byte for the time of `client.read`.
     Silent,
-    TooLarge,
+    TooLarge {
+        /// Bytes that it may have.
+        limit: u64,
+    },
     Refused(Refusal),
     /// The side that was to take it failed.
     Sink,
@@ -187,6 +190,11 @@ impl Client {
         Next::Request(Box::new(head))
     }
 
+    /// The body of the request at its turn may have so many bytes.
+    pub(crate) fn limit_body(&mut self, limit: Option<u64>) {
+        self.body_limit = limit.unwrap_or(u64::MAX);
+    }
+
     /// Whether the whole body has been read.
     pub(crate) fn body_is_read(&self) -> bool {
         self.body.is_done()
@@ -231,7 +239,7 @@ impl Client {
             ReadFault::Sink(_) => BodyFault::Sink,
         })?;
         if self.body_received > self.body_limit {
-            return Poll::Ready(Err(BodyFault::TooLarge));
+            return Poll::Ready(Err(BodyFault::TooLarge { limit: self.body_limit }));
         }
         Poll::Ready(Ok(body))
     }

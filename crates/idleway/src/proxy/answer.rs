@@ -23,15 +23,9 @@ pub(super) async fn send(
     applied: Option<u64>,
     reject: &Reject,
 ) -> Ended {
-    // The rest of a body stands in the way of the next request: read away if it is small. Not where the client
-    // has just shown that it does not send it.
+    // The client has just shown that it does not send the rest of its body.
     let stalled =
         matches!(reject, Reject::BodyTooSlow | Reject::DeadlineOver { .. }) && !client.body_is_read();
-    let persists = request.is_some_and(|request| request.head.keep_alive())
-        && !stalled
-        && client.can_discard_body()
-        && !limits.keep_alive.is_zero()
-        && !client.core().is_leaving();
     let fresh;
     let id = match request {
         Some(request) => &request.id,
@@ -40,14 +34,35 @@ pub(super) async fn send(
             &fresh
         }
     };
+    client.tell(reject);
+    let to_head = request.is_some_and(Request::is_head);
+    let write =
+        |out: &mut Vec<u8>, connection: Option<&str>| write(out, reject, id, applied, to_head, connection);
+    deliver(client, limits, request, stalled, write).await
+}
+
+/// Sends an answer that the gateway has by itself; `write` is told what `Connection` has to say. `stalled`: no more can be
+/// hoped for of the request's body.
+pub(super) async fn deliver(
+    client: &mut Client,
+    limits: &ClientLimits,
+    request: Option<&Request>,
+    stalled: bool,
+    write: impl FnOnce(&mut Vec<u8>, Option<&str>),
+) -> Ended {
+    // The rest of a body stands in the way of the next request: read away if it is small.
+    let persists = request.is_some_and(|request| request.head.keep_alive())
+        && !stalled
+        && client.can_discard_body()
+        && !limits.keep_alive.is_zero()
+        && !client.core().is_leaving();
     let http10 = request.is_some_and(|request| request.head.version() == Version::Http10);
     let connection = match (persists, http10) {
         (false, _) => Some("close"),
         (true, true) => Some("keep-alive"),
         (true, false) => None,
     };
-    client.tell(reject);
-    write(client.tail(), reject, id, applied, request.is_some_and(Request::is_head), connection);
+    write(client.tail(), connection);
     if client.send(&[]).is_err() || client.flush(limits.write).await.is_err() {
         return Ended::Gone;
     }
@@ -90,7 +105,7 @@ fn write(
         writer.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
     if let Reject::Denied(denial) = reject {
-        denial.fields.iter().for_each(|(name, value)| _ = writer.field(name.as_str(), value.as_bytes()));
+        denial.fields.written().for_each(|(name, value)| _ = writer.field(name, value));
     }
     if let Some(connection) = connection {
         writer.field("Connection", connection);

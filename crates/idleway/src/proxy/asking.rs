@@ -16,7 +16,7 @@ use idleway_h1::{Known, RequestHead};
 
 use self::deadline::Deadline;
 use self::wait::Wait;
-use crate::config::{FairBy, Network, PoolPlan};
+use crate::config::{FairBy, Network, PoolPlan, QueuePlan};
 use crate::error::Reject;
 use crate::live::time_at;
 use crate::message::Request;
@@ -45,8 +45,8 @@ impl<'a> Asking<'a> {
     ) -> Result<Self, Reject> {
         let (key, weight) = in_whose_name(request, pool, trusted);
         Ok(Self {
-            wait: Wait::of(&request.head, &pool.queue),
-            deadline: Deadline::of(request, pool)?,
+            wait: Wait::of(&request.head, &queue_of(route, pool)),
+            deadline: Deadline::of(request, route, pool)?,
             key,
             weight,
             lane: urgency::lane(request, route.priority.as_ref().unwrap_or(&pool.priority)),
@@ -94,6 +94,13 @@ impl<'a> Asking<'a> {
     pub(super) fn applied(&self) -> Option<u64> {
         self.wait.applied
     }
+}
+
+/// The line as it is for this route. What its pool lets a client ask for it may ask for here too.
+fn queue_of(route: &Route, pool: &PoolPlan) -> QueuePlan {
+    let QueuePlan { length, wait, wait_max } = pool.queue;
+    let wait = route.wait.unwrap_or(wait);
+    QueuePlan { length, wait, wait_max: route.wait_max.unwrap_or(wait_max.max(wait)) }
 }
 
 /// The key, and the part of the Slots' time that it is due. Where requests are not told apart by a field, the key is

@@ -2,11 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use idleway_core::{Outcome, Permit, Time};
 use tokio::runtime::Handle;
 
+use super::Way;
 use super::evidence::Reached;
 use super::exchange::Exchange;
 use super::linger::{Abandoned, outlast};
@@ -25,18 +26,15 @@ pub(super) struct AtWork<'a> {
     pool: &'a Arc<LivePool>,
     backend: &'a Arc<Backend>,
     abandon: Abandon,
+    timeout: Duration,
     /// When the client was told 504.
     told: Option<Instant>,
 }
 
 impl<'a> AtWork<'a> {
-    pub(super) fn new(
-        exchange: Exchange,
-        pool: &'a Arc<LivePool>,
-        backend: &'a Arc<Backend>,
-        abandon: Abandon,
-    ) -> Self {
-        Self { exchange: Some(exchange), pool, backend, abandon, told: None }
+    pub(super) fn new(exchange: Exchange, way: &Way<'a>, backend: &'a Arc<Backend>) -> Self {
+        let Way { pool, abandon, timeout, .. } = *way;
+        Self { exchange: Some(exchange), pool, backend, abandon, timeout, told: None }
     }
 
     /// The backend has ended its response or closed: the Slot is free.
@@ -108,6 +106,7 @@ impl Drop for AtWork<'_> {
             pool: Arc::clone(self.pool),
             backend: Arc::clone(self.backend),
             abandon: self.abandon,
+            timeout: self.timeout,
             told: self.told,
         }));
     }

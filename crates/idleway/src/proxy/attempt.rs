@@ -97,8 +97,8 @@ impl<'a> Attempt<'a> {
                 id = %self.request.id, path = self.request.head.path(), backend = %self.backend.name,
                 "handed to a backend"
             );
-            let mut pace = Pace::new(&self.snapshot.plan.client, self.plan().timeout, self.deadline);
-            let response = Relay::new(client, &mut work, &mut pace, self.request).response().await;
+            let mut pace = Pace::new(&self.snapshot.plan.client, self.way.timeout, self.deadline);
+            let response = Relay::new(client, &mut work, &mut pace, self.request, self.way).response().await;
             record.reached = work.reached();
             let broken = match response {
                 Ok(response) => {
@@ -149,10 +149,12 @@ impl<'a> Attempt<'a> {
     ) -> AtWork<'a> {
         let keep_alive = self.plan().keep_alive;
         let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
-        let mut work = AtWork::new(exchange, self.way.pool, self.backend, self.way.abandon);
-        let head =
-            |out: &mut Vec<u8>| headers::request(out, self.request, announced, self.live.via(), keep_alive);
-        work.send(head, self.upload);
+        let mut work = AtWork::new(exchange, self.way, self.backend);
+        let (rewrite, backend) = (&self.way.rewrite, &self.backend.name);
+        let head = |out: &mut Vec<u8>| {
+            headers::request(out, self.request, rewrite, backend, announced, self.live.via(), keep_alive);
+        };
+        work.send(head, self.upload, rewrite.fields);
         work
     }
 
@@ -222,10 +224,11 @@ impl<'a> Attempt<'a> {
             self.request,
             self.way.asking.applied(),
             response,
+            self.way.response,
             self.live.via(),
             persists,
         );
-        let mut relay = Relay::new(client, &mut work, &mut pace, self.request);
+        let mut relay = Relay::new(client, &mut work, &mut pace, self.request, self.way);
         let bound = usize::try_from(self.plan().response_buffer).unwrap_or(usize::MAX);
         // Held until the client has taken the rest.
         let mut share = None;
@@ -277,7 +280,7 @@ impl<'a> Attempt<'a> {
             Broken::Response(_) => return Ok(self.failed(reached, self.reason(broken))),
             Broken::Over(_) => self.reason(broken).into(),
             Broken::Departed(departed) => (*departed).into(),
-            Broken::Upload(fault) => stop_for(*fault, &self.snapshot.client),
+            Broken::Upload(fault) => stop_for(*fault),
         })
     }
 
@@ -314,7 +317,7 @@ impl<'a> Attempt<'a> {
             Broken::Response(ResponseFault::Nonsense(why)) => {
                 Reject::BackendNonsense { backend, why: why.clone() }
             }
-            Broken::Over(Over::Timeout) => Reject::BackendSilent { backend, after: self.plan().timeout },
+            Broken::Over(Over::Timeout) => Reject::BackendSilent { backend, after: self.way.timeout },
             Broken::Over(Over::Deadline) => self.way.asking.deadline_over(),
             Broken::Over(Over::ClientSends | Over::ClientTakes) | Broken::Upload(_) | Broken::Departed(_) => {
                 Reject::BodyTooSlow

@@ -10,6 +10,7 @@ use idleway_h1::{BodyReader, Framing, HeadReader, Limits, ResponseHead};
 use super::evidence::Reached;
 use super::frame::Outgoing;
 use super::upload::{Announced, Upload};
+use crate::edits::Edits;
 use crate::net::wire::{Body, Content, ReadFault};
 use crate::net::{BackendConnection, BodyFault, Client, scratch_size};
 
@@ -95,8 +96,9 @@ impl Exchange {
         }
     }
 
-    /// Sends the head and what there is of the body, in one system call where the kernel takes it.
-    pub(super) fn send(&mut self, write_head: impl FnOnce(&mut Vec<u8>), upload: &Upload) {
+    /// Sends the head and what there is of the body, in one system call where the kernel takes it. What `edits` drop
+    /// from the head they drop from trailers.
+    pub(super) fn send(&mut self, write_head: impl FnOnce(&mut Vec<u8>), upload: &Upload, edits: &Edits) {
         let tail = self.connection.wire.tail();
         let before = tail.len();
         tail.reserve(USUAL_HEAD);
@@ -107,14 +109,14 @@ impl Exchange {
         let pieces = if upload.buffer.is_empty() { &[] } else { &pieces[..] };
         self.handed += self.head_length;
         self.upload = if upload.complete { Sending::Whole } else { Sending::Streaming };
-        if self.hand_on(&Content { pieces, end }).is_err() {
+        if self.hand_on(&Content { pieces, end }, edits).is_err() {
             self.upload = Sending::Refused;
         }
     }
 
-    fn hand_on(&mut self, content: &Content<'_>) -> io::Result<()> {
+    fn hand_on(&mut self, content: &Content<'_>, edits: &Edits) -> io::Result<()> {
         let Self { connection, handed, outgoing, .. } = self;
-        outgoing.write(content, |slices| {
+        outgoing.write(content, edits, |slices| {
             *handed += slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
             connection.wire.send(slices)
         })
@@ -155,6 +157,7 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         client: &mut Client,
+        edits: &Edits,
     ) -> Poll<Result<(), BodyFault>> {
         loop {
             if self.upload == Sending::Refused {
@@ -171,7 +174,7 @@ impl Exchange {
             if self.upload == Sending::Whole {
                 return Poll::Ready(Ok(()));
             }
-            match ready!(client.poll_body(cx, scratch_size(), |content| self.hand_on(&content))) {
+            match ready!(client.poll_body(cx, scratch_size(), |content| self.hand_on(&content, edits))) {
                 Ok(Body::Some) => {}
                 Ok(Body::Done(..)) => self.upload = Sending::Whole,
                 Err(BodyFault::Sink) => self.upload = Sending::Refused,

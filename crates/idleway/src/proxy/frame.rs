@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use idleway_h1::{CHUNK_SUFFIX, LAST_CHUNK, chunk_prefix, last_chunk_with};
 
 use super::headers;
+use crate::edits::Edits;
 use crate::net::wire::{Content, PIECES};
 
 /// How the end of a body is told to its receiver.
@@ -19,10 +20,12 @@ pub(super) enum Outgoing {
 }
 
 impl Outgoing {
-    /// Writes what one read brought, framed, in one piece: all of it is one chunk.
+    /// Writes what one read brought, framed, in one piece: all of it is one chunk. A receiver may merge trailers into
+    /// the head: what `edits` drop there they drop here.
     pub(super) fn write(
         self,
         content: &Content<'_>,
+        edits: &Edits,
         write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<()>,
     ) -> io::Result<()> {
         let Self::Chunked { trailers } = self else {
@@ -45,7 +48,10 @@ impl Outgoing {
         match content.end {
             None => {}
             Some(Some(fields)) if trailers => {
-                last_chunk_with(&mut last, fields.fields().filter(headers::may_trail));
+                last_chunk_with(
+                    &mut last,
+                    fields.fields().filter(|field| headers::may_trail(field) && !edits.drops(field)),
+                );
                 slices[count] = IoSlice::new(&last);
                 count += 1;
             }

@@ -4,19 +4,24 @@ use idleway_h1::{Field, Framing, HeadWriter, Known, ResponseHead, Version, reaso
 
 use super::frame::Outgoing;
 use super::upload::Announced;
+use crate::edits::{Edits, Rewrite};
 use crate::message::{RandomHex, Request};
+use crate::route::Fields;
 
-/// Writes the head that a backend gets.
+/// Writes the head that this backend gets.
 pub(super) fn request(
     out: &mut Vec<u8>,
     request: &Request,
+    rewrite: &Rewrite<'_>,
+    backend: &str,
     announced: Announced,
     via: &str,
     keep_alive: bool,
 ) {
     let head = &request.head;
-    let mut writer = HeadWriter::request(out, head.method(), head.path());
-    writer.field("Host", head.authority());
+    let edits = rewrite.fields;
+    let mut writer = HeadWriter::request(out, head.method(), &rewrite.path);
+    writer.field("Host", rewrite.host(head.authority(), backend));
     let mut trace = None;
     let mut trailers = false;
     for field in head.fields() {
@@ -29,11 +34,13 @@ pub(super) fn request(
             known if known.is_hop_by_hop() || head.nominated(field.name) => {}
             _ if is_forwarded(&field) && !request.is_trusted => {}
             Known::Other if is_shadow(field.name) => {}
+            _ if edits.drops(&field) => {}
             _ => {
                 writer.copy(&field);
             }
         }
     }
+    write_edits(&mut writer, edits);
     match announced {
         Announced::Nothing => {}
         Announced::Length(length) => {
@@ -45,7 +52,7 @@ pub(super) fn request(
     }
     writer.field("Via", via);
     writer.field("X-Request-Id", request.id.as_str());
-    forwarded(&mut writer, request);
+    forwarded(&mut writer, request, edits);
     match trace.filter(|trace| is_traceparent(trace)) {
         Some(trace) => writer.field("traceparent", trace),
         // Begun here, and not sampled: nobody records it yet (W3C Trace Context, section 3.2).
@@ -59,13 +66,21 @@ pub(super) fn request(
     }
 }
 
+pub(super) fn write_edits(writer: &mut HeadWriter<'_>, edits: &Edits) {
+    for (name, value) in edits.written() {
+        writer.field(name, value);
+    }
+}
+
 /// Says whom the request comes from. What a trusted peer says about that has been copied, and stays; only its own
-/// address is added.
-fn forwarded(writer: &mut HeadWriter<'_>, request: &Request) {
+/// address is added. What `edits` decide about is theirs.
+fn forwarded(writer: &mut HeadWriter<'_>, request: &Request, edits: &Edits) {
     let head = &request.head;
     let said =
         |known: Known| request.is_trusted && head.get(known).is_some() && !head.nominated(known.name());
-    if said(Known::XForwardedFor) {
+    if edits.drops_known(Known::XForwardedFor) {
+        // Said already, or not to be said.
+    } else if said(Known::XForwardedFor) {
         let values =
             head.fields().filter(|field| field.known == Known::XForwardedFor).map(|field| field.value);
         let chain: Vec<_> = values.chain([request.client.as_bytes()]).collect();
@@ -73,10 +88,11 @@ fn forwarded(writer: &mut HeadWriter<'_>, request: &Request) {
     } else {
         writer.field("X-Forwarded-For", &*request.client);
     }
-    if !said(Known::XForwardedProto) {
+    if !said(Known::XForwardedProto) && !edits.drops_known(Known::XForwardedProto) {
         writer.field("X-Forwarded-Proto", "http");
     }
-    if !said(Known::XForwardedHost) && !head.authority().is_empty() {
+    let host_is_said = said(Known::XForwardedHost) || edits.drops_known(Known::XForwardedHost);
+    if !host_is_said && !head.authority().is_empty() {
         writer.field("X-Forwarded-Host", head.authority());
     }
 }
@@ -97,6 +113,7 @@ pub(super) fn response(
     request: &Request,
     applied: Option<u64>,
     response: &ResponseHead,
+    edits: &Edits,
     via: &str,
     persists: bool,
 ) -> ToClient {
@@ -105,7 +122,8 @@ pub(super) fn response(
     let persists = persists && !until_close;
     let mut writer = HeadWriter::response(out, response.status(), response.reason());
     let mut outgoing = Outgoing::Plain;
-    copy_end_to_end(&mut writer, response);
+    copy_end_to_end(&mut writer, response, edits);
+    write_edits(&mut writer, edits);
     if response.get(Known::Date).is_none() {
         // RFC 9110 section 6.6.1: whoever forwards a response without one adds it.
         writer.field("Date", crate::net::date());
@@ -141,12 +159,13 @@ pub(super) fn response(
     ToClient { outgoing, until_close, persists }
 }
 
-/// Copies the fields of a response that are meant for whoever gets it in the end.
-pub(super) fn copy_end_to_end(writer: &mut HeadWriter<'_>, response: &ResponseHead) {
+/// Copies the fields of a response that are meant for whoever gets it in the end, and that `edits` let pass.
+pub(super) fn copy_end_to_end(writer: &mut HeadWriter<'_>, response: &ResponseHead, edits: &Edits) {
     for field in response.fields() {
         match field.known {
             Known::ContentLength | Known::XRequestId => {}
             known if known.is_hop_by_hop() || response.nominated(field.name) => {}
+            _ if edits.drops(&field) => {}
             _ => {
                 writer.copy(&field);
             }
@@ -164,6 +183,20 @@ pub(super) fn phrase(status: u16) -> &'static str {
     match status {
         508 => "Loop Detected",
         status => reason_phrase(status),
+    }
+}
+
+/// What routes see of a request's fields: what no backend will see does not count.
+impl Fields for Request {
+    fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
+        for field in self.head.fields() {
+            let is_hidden = (is_forwarded(&field) && !self.is_trusted)
+                || is_shadow(field.name)
+                || self.head.nominated(field.name);
+            if !is_hidden {
+                see(field.name, field.value);
+            }
+        }
     }
 }
 
@@ -237,11 +270,13 @@ fn new_traceparent() -> [u8; 55] {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::sync::Arc;
 
     use idleway_h1::{HeadReader, Limits};
 
     use super::*;
+    use crate::edits::Authority;
 
     #[test]
     fn only_a_sound_traceparent_is_passed_on() {
@@ -263,13 +298,19 @@ mod tests {
 
     /// The fields in `X-Forwarded-` and `Forwarded` that a backend gets of such a request from 10.0.0.1.
     fn forwarded(lines: &str, is_trusted: bool) -> Vec<String> {
+        edited(lines, is_trusted, &Edits::of_request())
+    }
+
+    /// The same, with these changes.
+    fn edited(lines: &str, is_trusted: bool, edits: &Edits) -> Vec<String> {
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         let limits = Limits { head: 1 << 14, target: 1 << 10, fields: 50 };
         let (head, _) = HeadReader::new(limits).request(text.as_bytes()).unwrap().unwrap();
         let peer = "10.0.0.1:4000".parse().unwrap();
         let request = Request::new(Box::new(head), peer, Arc::from("10.0.0.1"), is_trusted);
         let mut out = Vec::new();
-        super::request(&mut out, &request, Announced::Nothing, "1.1 via", true);
+        let rewrite = Rewrite { path: Cow::Borrowed("/"), authority: &Authority::Client, fields: edits };
+        super::request(&mut out, &request, &rewrite, "b:80", Announced::Nothing, "1.1 via", true);
         let text = String::from_utf8(out).unwrap();
         let mut lines: Vec<_> = text.lines().map(str::to_lowercase).collect();
         lines.retain(|line| line.contains("forwarded"));
@@ -302,6 +343,17 @@ mod tests {
     fn what_any_other_peer_says_of_the_client_is_replaced() {
         assert_eq!(forwarded(SAID, false), OWN);
         assert_eq!(forwarded("X_Forwarded_For: 1.2.3.4\r\n", true), OWN);
+    }
+
+    #[test]
+    fn who_edits_the_fields_of_proxies_has_the_last_word() {
+        let mut edits = Edits::of_request();
+        edits.set("X-Forwarded-Proto", "https").unwrap();
+        edits.remove("X-Forwarded-For").unwrap();
+        for is_trusted in [false, true] {
+            let got = edited("X-Forwarded-Proto: ftp\r\nX-Forwarded-For: 6.6.6.6\r\n", is_trusted, &edits);
+            assert_eq!(got, ["x-forwarded-host: a", "x-forwarded-proto: https"]);
+        }
     }
 
     #[test]

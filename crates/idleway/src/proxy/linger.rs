@@ -25,6 +25,8 @@ pub(super) struct Abandoned {
     pub(super) pool: Arc<LivePool>,
     pub(super) backend: Arc<Backend>,
     pub(super) abandon: Abandon,
+    /// The longest silence of a backend that still works on it, as far as anyone knows.
+    pub(super) timeout: Duration,
     /// When the client was told 504, if it was.
     pub(super) told: Option<Instant>,
 }
@@ -57,16 +59,16 @@ pub(super) async fn outlast(mut work: Abandoned) {
     };
     let (pool, backend) = (&work.pool.plan, &work.backend.name);
     if let Some(told) = work.told.filter(|_| work.exchange.is_answered()) {
-        work.pool.tell_of_late_answer(told.elapsed());
+        work.pool.tell_of_late_answer(told.elapsed(), work.timeout);
     }
     match verdict {
         Some(Verdict::Ended) => work.exchange.end(Outcome::Ignored, pool.keep_alive),
         Some(Verdict::ClosedAfterUs) => {
             tracing::info!(
-                pool = %pool.name, %backend, rest = ?pool.timeout,
+                pool = %pool.name, %backend, rest = ?work.timeout,
                 "a backend closed after us before its answer had ended: its slot rests"
             );
-            work.exchange.rest_until(now() + pool.timeout);
+            work.exchange.rest_until(now() + work.timeout);
         }
         Some(Verdict::Cancelled) => {
             tracing::info!(
@@ -92,14 +94,14 @@ pub(super) async fn outlast(mut work: Abandoned) {
 
 impl Abandoned {
     async fn watch(&mut self) -> Verdict {
-        let Self { exchange, pool, backend, abandon, .. } = self;
+        let Self { exchange, pool, backend, abandon, timeout: silence, .. } = self;
         let gave_up = exchange.upload() == Sending::Streaming;
         let cancels = *abandon == Abandon::Cancel;
         // A backend that waits for the rest of the body has to be told that it will never come.
         if gave_up || cancels {
             exchange.shut_down_writing();
         }
-        let patience = if cancels { Duration::ZERO } else { pool.plan.timeout };
+        let patience = if cancels { Duration::ZERO } else { *silence };
         let mut end = None;
         if cancels {
             end = timeout(pool.plan.cancel_wait, until_end(exchange, patience)).await.ok();

@@ -1,7 +1,7 @@
 //! The data plane. This page is a request's way through the gateway:
 //!
 //! ```text
-//! serve: one connection, its requests in order → snapshot taken once → guard → hook → route → what it asks for
+//! serve: one connection, its requests in order → snapshot taken once → guard → hook → route (answers itself?) → what it asks for
 //! → forward: acquire a Permit (granted | queued | refused) → headers out → send on the slot's connection
 //! → judge (fail over?) → headers in → body carrying the Permit → last byte → slot goes to the first Waiter
 //! ```
@@ -15,6 +15,7 @@ mod attempt;
 mod busy;
 mod evidence;
 mod exchange;
+mod fixed;
 mod forward;
 mod frame;
 mod guard;
@@ -29,6 +30,7 @@ mod upload;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use idleway_h1::{Known, RequestHead};
 
@@ -36,11 +38,13 @@ pub(crate) use self::answer::body as problem;
 use self::asking::Asking;
 use self::record::Record;
 use crate::config::Abandon;
+use crate::edits::{Edits, Rewrite};
 use crate::error::Reject;
 use crate::hook::Changes;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::net::{Admission, Approach, Client, Departed, Next};
+use crate::route::{Asked, Route};
 
 /// Serves one client connection: its requests in order, until it ends.
 pub(crate) async fn serve(live: Arc<Live>, stream: Approach, peer: SocketAddr, admission: Admission) {
@@ -123,21 +127,20 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let changes;
     let mut record = Record::new(&request, snapshot.plan.access_log, live.hook().map(Arc::as_ref));
     let mut applied = None;
-    let travelled = match admitted(client, live, snapshot, &request).await {
+    let travelled = match admitted(client, live, &request).await {
         Err(stop) => Err(stop),
         Ok(made) => {
             changes = made;
             record.labels(&changes.labels);
             // What came is what is told; what the hook has made of it is what is done.
             let request = changes.request.as_ref().unwrap_or(&request);
-            let way = match &changes.refused {
-                Some(reject) => Err(reject.clone()),
-                None => find_way(snapshot, request, changes.pool.as_deref(), &mut record),
-            };
-            match way {
-                Ok(way) => {
+            match find_goal(client, snapshot, request, &changes, &mut record) {
+                Ok(Goal::Pool(way)) => {
                     applied = way.asking.applied();
                     forward::forward(client, live, snapshot, request, &way, &mut record).await
+                }
+                Ok(Goal::Answer(route)) => {
+                    fixed::send(client, &snapshot.client, request, route, &mut record).await
                 }
                 Err(reject) => Err(reject.into()),
             }
@@ -159,45 +162,82 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
 }
 
 /// What the gateway and then the application say of a request before it takes a route.
-async fn admitted(
-    client: &mut Client,
-    live: &Live,
-    snapshot: &Snapshot,
-    request: &Request,
-) -> Result<Changes, Stop> {
-    guard::admit(request, live.via(), snapshot.client.body)?;
+async fn admitted(client: &mut Client, live: &Live, request: &Request) -> Result<Changes, Stop> {
+    guard::admit(request, live.via())?;
     Ok(hooked::consult(client, live.hook().map(Arc::as_ref), request).await?)
 }
 
-/// Where a request goes, and what holds for it there.
+/// Where a request goes.
+enum Goal<'a> {
+    Pool(Way<'a>),
+    /// The route answers by itself.
+    Answer(&'a Route),
+}
+
+/// The pool a request goes to, and what holds for it there.
 struct Way<'a> {
     pool: &'a Arc<LivePool>,
     asking: Asking<'a>,
+    /// The longest silence of a backend.
+    timeout: Duration,
     /// What becomes of its work when nobody waits for it any more.
     abandon: Abandon,
     /// It may be done twice with the effect of once: by its method, or by an `Idempotency-Key` where the route says so.
     is_repeatable: bool,
+    /// What the backend is sent that is not as the client sent it.
+    rewrite: Rewrite<'a>,
+    /// What is changed about the backend's response.
+    response: &'a Edits,
 }
 
-/// `chosen`: the pool that the application has named.
+fn find_goal<'a>(
+    client: &mut Client,
+    snapshot: &'a Snapshot,
+    request: &'a Request,
+    changes: &Changes,
+    record: &mut Record<'a>,
+) -> Result<Goal<'a>, Reject> {
+    if let Some(reject) = &changes.refused {
+        return Err(reject.clone());
+    }
+    let head = &request.head;
+    let asked =
+        Asked { method: head.method(), authority: head.authority(), path: head.path(), fields: request };
+    let found = match &changes.pool {
+        Some(pool) => snapshot.route_to(pool),
+        None => snapshot.route_for(&asked),
+    };
+    let (route, pool) = found.ok_or(Reject::NoRoute)?;
+    record.routed(route, pool);
+    let max_body = route.max_body.or(snapshot.client.body);
+    guard::admit_body(request, max_body)?;
+    client.limit_body(max_body);
+    match pool {
+        Some(pool) => find_way(snapshot, request, route, pool).map(Goal::Pool),
+        None => Ok(Goal::Answer(route)),
+    }
+}
+
 fn find_way<'a>(
     snapshot: &'a Snapshot,
     request: &'a Request,
-    chosen: Option<&str>,
-    record: &mut Record<'a>,
+    route: &'a Route,
+    pool: &'a Arc<LivePool>,
 ) -> Result<Way<'a>, Reject> {
     let head = &request.head;
-    let found = match chosen {
-        Some(pool) => snapshot.route_to(pool),
-        None => snapshot.route_for(head.method(), head.authority(), head.path()),
-    };
-    let (route, pool) = found.ok_or(Reject::NoRoute)?;
-    record.pool(pool);
     let asking = Asking::read(request, route, &pool.plan, &snapshot.plan.trusted)?;
-    let abandon = route.abandon.unwrap_or(pool.plan.abandon);
     let by_key = route.idempotency_key.unwrap_or(pool.plan.idempotency_key);
     let has_key = by_key && head.get(Known::IdempotencyKey).is_some();
-    Ok(Way { pool, asking, abandon, is_repeatable: has_key || request.is_idempotent() })
+    let path = route.rewritten(head.path()).ok_or(Reject::NoRoute)?;
+    Ok(Way {
+        pool,
+        asking,
+        timeout: route.timeout.unwrap_or(pool.plan.timeout),
+        abandon: route.abandon.unwrap_or(pool.plan.abandon),
+        is_repeatable: has_key || request.is_idempotent(),
+        rewrite: Rewrite { path, authority: &route.authority, fields: &route.request },
+        response: &route.response,
+    })
 }
 
 /// Answers what is no request. There is nothing to read on: the connection ends.

@@ -10,6 +10,7 @@ use crate::hook::{Answered, Hook};
 use crate::live::{Backend, LivePool};
 use crate::message::Request;
 use crate::net::Departed;
+use crate::route::Route;
 
 /// The longest target in the log, in bytes.
 const LONGEST_TARGET: usize = 512;
@@ -20,6 +21,8 @@ pub(super) struct Record<'a> {
     hook: Option<&'a dyn Hook>,
     labels: &'a [(String, String)],
     pool: Option<&'a str>,
+    /// The route, where it answers by itself.
+    route: Option<&'a Route>,
     backend: Option<Arc<Backend>>,
     pub(super) reached: Reached,
     pub(super) attempts: u32,
@@ -64,6 +67,7 @@ impl<'a> Record<'a> {
             hook,
             labels: &[],
             pool: None,
+            route: None,
             backend: None,
             reached: Reached::NotConnected,
             attempts: 0,
@@ -80,8 +84,18 @@ impl<'a> Record<'a> {
         }
     }
 
-    pub(super) fn pool(&mut self, pool: &'a LivePool) {
-        self.pool = Some(&pool.plan.name);
+    /// It has this route, which leads to this pool or answers by itself.
+    pub(super) fn routed(&mut self, route: &'a Route, pool: Option<&'a Arc<LivePool>>) {
+        match pool {
+            Some(pool) => self.pool = Some(&pool.plan.name),
+            None => self.route = Some(route),
+        }
+    }
+
+    /// The route answers by itself, with so many bytes of content.
+    pub(super) fn fixed(&mut self, status: u16, length: u64) {
+        self.answered(status);
+        self.sent = length;
     }
 
     /// What the application says of it.
@@ -171,6 +185,7 @@ impl<'a> Record<'a> {
             path = target.get(..LONGEST_TARGET).unwrap_or(target),
             status = self.status,
             pool = self.pool.unwrap_or("-"),
+            route = self.route.map(ToString::to_string).as_deref(),
             backend = self.backend.as_ref().map_or("-", |backend| &backend.name),
             phase = self.reached.name(),
             attempts = self.attempts,

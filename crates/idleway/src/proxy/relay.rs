@@ -7,10 +7,12 @@ use std::task::{Context, Poll, ready};
 
 use idleway_h1::{HeadWriter, ResponseHead, Version, reason_phrase};
 
+use super::Way;
 use super::exchange::{Exchange, ResponseFault, Sending};
 use super::frame::Outgoing;
 use super::headers;
 use super::pace::{Over, Pace, Waiting};
+use crate::edits::Edits;
 use crate::message::Request;
 use crate::net::wire::{Body, ReadFault};
 use crate::net::{BodyFault, Budget, Client, Departed, Share, scratch_size};
@@ -21,6 +23,7 @@ pub(super) struct Relay<'a, 'p> {
     work: &'a mut Exchange,
     pace: &'a mut Pace<'p>,
     request: &'a Request,
+    way: &'a Way<'a>,
     sent: u64,
 }
 
@@ -40,8 +43,9 @@ impl<'a, 'p> Relay<'a, 'p> {
         work: &'a mut Exchange,
         pace: &'a mut Pace<'p>,
         request: &'a Request,
+        way: &'a Way<'a>,
     ) -> Self {
-        Self { client, work, pace, request, sent: 0 }
+        Self { client, work, pace, request, way, sent: 0 }
     }
 
     /// Bytes of content handed to the client.
@@ -56,8 +60,9 @@ impl<'a, 'p> Relay<'a, 'p> {
 
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Broken>> {
         let waiting = self.poll_upload(cx)?;
-        let Self { client, work, request, .. } = self;
-        let response = work.poll_response(cx, |interim| forward_interim(client, request, interim));
+        let Self { client, work, request, way, .. } = self;
+        let response =
+            work.poll_response(cx, |interim| forward_interim(client, request, interim, way.response));
         if let Poll::Ready(response) = response {
             return Poll::Ready(response.map_err(Broken::Response));
         }
@@ -69,7 +74,7 @@ impl<'a, 'p> Relay<'a, 'p> {
     /// Relays what there is of the request's body; tells whom the exchange waits for as far as that goes.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<Waiting, Broken> {
         let (taken, received) = (self.work.written(), self.client.body_received());
-        let relayed = self.work.poll_upload(cx, self.client);
+        let relayed = self.work.poll_upload(cx, self.client, self.way.rewrite.fields);
         if self.client.body_received() > received {
             self.pace.client_moved(self.client.body_received() - received);
         }
@@ -124,11 +129,11 @@ impl<'a, 'p> Relay<'a, 'p> {
             if room == 0 {
                 waiting = Waiting::ClientTakes;
             } else {
-                let Self { client, work, sent, pace, .. } = self;
+                let Self { client, work, sent, pace, way, .. } = self;
                 let read = work.poll_body(cx, room, |content| {
                     *sent += content.length() as u64;
                     let last = content.end.is_some();
-                    outgoing.write(&content, |slices| {
+                    outgoing.write(&content, way.response, |slices| {
                         // The last of it is written once the Slot has been given back: whoever has the whole
                         // answer must not find its Slot still busy.
                         if last {
@@ -197,12 +202,12 @@ fn broken(fault: ReadFault) -> Broken {
 }
 
 /// 103 is for clients that know interim responses (RFC 8297 section 3); 100 and 102 are ours to send.
-fn forward_interim(client: &mut Client, request: &Request, interim: &ResponseHead) {
+fn forward_interim(client: &mut Client, request: &Request, interim: &ResponseHead, edits: &Edits) {
     if interim.status() != 103 || request.head.version() == Version::Http10 {
         return;
     }
     let mut writer = HeadWriter::response(client.interim(), 103, reason_phrase(103));
-    headers::copy_end_to_end(&mut writer, interim);
+    headers::copy_end_to_end(&mut writer, interim, edits);
     writer.end();
     // A client that is gone shows where it is watched.
     let _ = client.send(&[]);

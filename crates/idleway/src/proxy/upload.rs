@@ -59,7 +59,7 @@ impl Upload {
                 upload.trailers = client
                     .buffer_body(&mut upload.buffer, bound, limits.read, deadline)
                     .await
-                    .map_err(|fault| stop_for(fault, limits))?;
+                    .map_err(stop_for)?;
                 // A body that fills the buffer exactly is complete all the same.
                 upload.complete = client.body_is_read();
             }
@@ -85,11 +85,11 @@ impl Upload {
 }
 
 /// What a request whose body cannot be read comes to.
-pub(super) fn stop_for(fault: BodyFault, limits: &ClientLimits) -> Stop {
+pub(super) fn stop_for(fault: BodyFault) -> Stop {
     match fault {
         BodyFault::Departed(departed) => Stop::Departed(departed),
         BodyFault::Silent => Reject::BodyTooSlow.into(),
-        BodyFault::TooLarge => Reject::BodyTooLarge { limit: limits.body.unwrap_or(u64::MAX) }.into(),
+        BodyFault::TooLarge { limit } => Reject::BodyTooLarge { limit }.into(),
         BodyFault::Refused(refusal) => Reject::Refused(refusal).into(),
         // Where there is no taker but memory, none can fail.
         BodyFault::Sink => Stop::Departed(Departed::Reset),

@@ -12,6 +12,8 @@ use idleway::config::{
     Abandon, ClientPlan, FairBy, Fin, LimitsPlan, Network, Overrides, Plan, PoolPlan, Priority, QueuePlan,
     Resolve, RetryPlan,
 };
+use idleway::route::{Answer, Asked, Redirect, Route, Target};
+use idleway::{Authority, Edits};
 use idleway_core::Lane;
 
 fn plan(text: &str) -> Plan {
@@ -51,7 +53,7 @@ fn one_line_is_a_configuration() {
     assert_eq!(*pool, PoolPlan::new("default", pool.backends.clone()));
     assert_eq!(origins(pool), ["http://127.0.0.1:6000", "http://127.0.0.1:6001"]);
     assert!(pool.backends.iter().all(|backend| backend.slots == 1));
-    assert_eq!(plan.routes.find("POST", "", "/process").map(|route| route.pool), Some(0));
+    assert_eq!(plan.routes.find(&Asked::new("POST", "", "/process")).and_then(Route::pool), Some(0));
 }
 
 #[test]
@@ -149,8 +151,21 @@ method = ["POST", "PUT"]
 pool = "workers"
 
 [[routes]]
-method = "GET"
+host = "*.example.com"
+exact = "/healthz"
+header = { "X-Tier" = "gold", "X-Debug" = true, "X-Old" = false }
 pool = "others"
+
+[[routes]]
+method = "GET"
+pool = "workers"
+replace = "/v2"
+timeout = "11s"
+deadline = "12s"
+queue = { wait = "13s", wait_max = "14s" }
+max_body = "15MiB"
+request = { host = "{backend}", set = { "X-Set" = "1" }, add = { "X-Add" = "2" }, remove = ["Cookie"] }
+response = { set = { "Server" = "none" }, add = { "Vary" = "Accept" }, remove = ["X-Powered-By"] }
 abandon = "linger"
 priority = "high"
 idempotency_key = false
@@ -216,15 +231,45 @@ fn every_key_arrives_in_the_plan() {
         ..PoolPlan::new("others", plan.pools[1].backends.clone())
     };
     assert_eq!(plan.pools[1], others);
-    let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool)).collect();
-    assert_eq!(routes, [("POST|PUT api.example.com/process".to_owned(), 0), ("GET /".to_owned(), 1)]);
+    let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool().unwrap())).collect();
+    assert_eq!(
+        routes,
+        [
+            ("POST|PUT api.example.com/process".to_owned(), 0),
+            ("*.example.com/healthz (exact) by X-Debug, X-Old, X-Tier".to_owned(), 1),
+            ("GET /".to_owned(), 0),
+        ]
+    );
     let own: Vec<_> = plan
         .routes
         .iter()
         .map(|route| (route.abandon, route.priority.clone(), route.idempotency_key))
         .collect();
     let high = Some(Priority::Fixed(Lane::High));
-    assert_eq!(own, [(None, None, None), (Some(Abandon::Linger), high, Some(false))]);
+    assert_eq!(own, [(None, None, None), (None, None, None), (Some(Abandon::Linger), high, Some(false))]);
+    let times: Vec<_> = plan
+        .routes
+        .iter()
+        .map(|route| {
+            [route.timeout, route.deadline, route.wait, route.wait_max]
+                .map(|time| time.map(|time| time.as_secs()))
+        })
+        .collect();
+    assert_eq!(times, [[None; 4], [None; 4], [Some(11), Some(12), Some(13), Some(14)]]);
+    let sent: Vec<_> = plan.routes.iter().map(|route| route.rewritten("/x").unwrap()).collect();
+    assert_eq!(sent, ["/x", "/x", "/v2/x"]);
+    let route = plan.routes.iter().last().unwrap();
+    assert_eq!(route.authority, Authority::Backend);
+    let (mut request, mut response) = (Edits::of_request(), Edits::of_response());
+    request.remove("Cookie").unwrap();
+    request.set("X-Set", "1").unwrap();
+    request.add("X-Add", "2").unwrap();
+    response.remove("X-Powered-By").unwrap();
+    response.set("Server", "none").unwrap();
+    response.add("Vary", "Accept").unwrap();
+    assert_eq!((&route.request, &route.response), (&request, &response));
+    let bounds: Vec<_> = plan.routes.iter().map(|route| route.max_body).collect();
+    assert_eq!(bounds, [None, None, Some(15 << 20)]);
 }
 
 /// Who may wait for long may ask for as long.
@@ -249,16 +294,52 @@ fn routes_narrow_the_default_pool() {
         backends = ["http://10.0.0.2"]
         "#,
     );
-    let pool = |path| plan.routes.find("GET", "", path).map(|route| plan.pools[route.pool].name.as_str());
+    let pool = |path| {
+        plan.routes
+            .find(&Asked::new("GET", "", path))
+            .map(|route| plan.pools[route.pool().unwrap()].name.as_str())
+    };
     assert_eq!(pool("/slow/x"), Some("slow"));
     assert_eq!(pool("/slow/not/x"), Some("default"));
     assert_eq!(pool("/"), Some("default"));
 }
 
 #[test]
+fn routes_that_answer_by_themselves_need_no_pool() {
+    let plan = plan(
+        r#"
+        [[routes]]
+        exact = "/healthz"
+        answer = { body = "ok" }
+        [[routes]]
+        path = "/v1"
+        answer = { status = 410, body = "{}", type = "application/json" }
+        [[routes]]
+        path = "/old"
+        redirect = { to = "https://new.example.com" }
+        [[routes]]
+        path = "/older"
+        redirect = { to = "/old", status = 301 }
+        "#,
+    );
+    assert!(plan.pools.is_empty());
+    let targets: Vec<_> = plan.routes.iter().map(|route| route.target.clone()).collect();
+    let gone = Answer::new(410, "{}").unwrap().kind("application/json").unwrap();
+    assert_eq!(
+        targets,
+        [
+            Target::Answer(Answer::new(200, "ok").unwrap()),
+            Target::Answer(gone),
+            Target::Redirect(Redirect::new(307, "https://new.example.com").unwrap()),
+            Target::Redirect(Redirect::new(301, "/old").unwrap()),
+        ]
+    );
+}
+
+#[test]
 fn one_named_pool_needs_no_route() {
     let plan = plan("[pools.only]\nbackends = [\"http://10.0.0.1\"]");
-    assert_eq!(plan.routes.find("GET", "", "/").map(|route| route.pool), Some(0));
+    assert_eq!(plan.routes.find(&Asked::new("GET", "", "/")).and_then(Route::pool), Some(0));
 }
 
 /// Flask listens on the port that is the gateway's default: another `--listen` makes it a backend like any other.
@@ -283,4 +364,17 @@ fn the_command_line_weighs_more_than_the_file() {
         faults.starts_with("command line: http://localhost:6000 is the gateway's own listener"),
         "{faults}"
     );
+}
+
+/// What the documents show can be written.
+#[test]
+fn the_examples_of_routes_are_sound() {
+    let examples: Vec<_> = include_str!("../../../../docs/routes.md").split("```toml\n").skip(1).collect();
+    for example in &examples {
+        let (text, _) = example.split_once("```").unwrap();
+        let has_pools = text.contains("[pools.");
+        let pool = if has_pools { "" } else { "backends = [\"http://10.0.0.1\"]\n" };
+        plan(&format!("{pool}{text}"));
+    }
+    assert!(examples.len() >= 4, "the document was cut differently: {} examples", examples.len());
 }

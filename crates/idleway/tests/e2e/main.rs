@@ -41,6 +41,7 @@ mod promises;
 mod queue;
 mod recovery;
 mod refusal;
+mod routes;
 mod shutdown;
 mod slow;
 mod streaming;

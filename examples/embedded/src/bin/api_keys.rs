@@ -9,7 +9,6 @@ use std::error::Error;
 use std::net::TcpListener;
 
 use http::StatusCode;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use idleway::{Arrival, Denial, Gateway, Hook, Plan, Verdict};
 
 struct Keys(HashMap<&'static str, User>);
@@ -23,14 +22,14 @@ impl Hook for Keys {
     fn arrived<'a>(&'a self, arrival: &'a mut Arrival<'_>) -> Verdict<'a> {
         Box::pin(async move {
             let key = arrival.header("authorization").and_then(|value| value.strip_prefix(b"Bearer "));
-            let user = key.and_then(|key| self.0.get(std::str::from_utf8(key).ok()?)).ok_or_else(|| {
-                Denial::new(StatusCode::UNAUTHORIZED, "Send your key: Authorization: Bearer KEY.")
-                    .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-            })?;
-            let reserved = |_| Denial::new(StatusCode::INTERNAL_SERVER_ERROR, "The field is the gateway's.");
-            let name = HeaderName::from_static("x-user");
-            arrival.set_header(&name, &HeaderValue::from_static(user.name)).map_err(reserved)?;
-            arrival.remove_header(&AUTHORIZATION).map_err(reserved)?;
+            let Some(user) = key.and_then(|key| self.0.get(std::str::from_utf8(key).ok()?)) else {
+                let denial = "Send your key: Authorization: Bearer KEY.";
+                return Err(
+                    Denial::new(StatusCode::UNAUTHORIZED, denial).header("WWW-Authenticate", "Bearer")?
+                );
+            };
+            arrival.set_header("X-User", user.name)?;
+            arrival.remove_header("Authorization")?;
             arrival.set_pool(user.pool);
             arrival.label("user", user.name);
             Ok(())

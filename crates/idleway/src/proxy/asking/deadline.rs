@@ -1,4 +1,4 @@
-//! Until when an answer is worth something: what the pool says, or less where the request says less.
+//! Until when an answer is worth something: what the route or its pool says, or less where the request says less.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use idleway_h1::Known;
 use crate::config::{self, PoolPlan};
 use crate::error::Reject;
 use crate::message::Request;
+use crate::route::Route;
 
 /// The end of the time that a request has.
 #[derive(Debug)]
@@ -23,9 +24,9 @@ impl<'a> Deadline<'a> {
     ///
     /// # Errors
     /// The field that cannot be read.
-    pub(super) fn of(request: &Request, pool: &'a PoolPlan) -> Result<Option<Self>, Reject> {
+    pub(super) fn of(request: &Request, route: &Route, pool: &'a PoolPlan) -> Result<Option<Self>, Reject> {
         let head = &request.head;
-        let mut earliest = pool.deadline.map(|within| (within, "deadline"));
+        let mut earliest = route.deadline.or(pool.deadline).map(|within| (within, "deadline"));
         let fields = [(Some(Known::GrpcTimeout.name()), &GRPC), (pool.deadline_header.as_deref(), &OWN)];
         for (name, spelling) in fields {
             let Some(name) = name.filter(|name| super::field(head, name).is_some()) else { continue };

@@ -1,0 +1,86 @@
+//! Which host a request is for, and which hosts a route takes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The hosts that a route takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Hosts {
+    /// This one.
+    One(String),
+    /// Those that end with a dot and this, with one label or more in front.
+    Below(String),
+}
+
+impl Hosts {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let (is_wildcard, host) = match text.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let bare = host_of(host);
+        if host.contains("://") {
+            return Err("a host has no scheme");
+        }
+        if host == "*" {
+            return Err("leave `host` out for every host");
+        }
+        if host.contains('*') {
+            return Err("a wildcard stands for whole labels in front: write it like \"*.example.com\"");
+        }
+        if bare.trim_end_matches('.').len() != host.trim_end_matches('.').len() {
+            return Err("a host has no port: a route takes its host on any port");
+        }
+        let odd = |c: char| !(c.is_ascii_alphanumeric() || "-._[]:".contains(c));
+        let is_address = is_wildcard && host.contains(['[', ':']);
+        if bare.is_empty() || bare.starts_with('.') || host.contains(odd) || is_address {
+            return Err("this is not a host name");
+        }
+        let bare = bare.into_owned();
+        Ok(if is_wildcard { Hosts::Below(bare) } else { Hosts::One(bare) })
+    }
+
+    pub(super) fn take(&self, host: &str) -> bool {
+        match self {
+            Hosts::One(one) => one == host,
+            Hosts::Below(suffix) => wildcards(host).any(|other| other == suffix),
+        }
+    }
+
+    /// Greater for what is taken first: one host before many, and a longer end before a shorter one.
+    pub(super) fn rank(&self) -> usize {
+        match self {
+            Hosts::One(_) => usize::MAX,
+            Hosts::Below(suffix) => suffix.len(),
+        }
+    }
+}
+
+impl fmt::Display for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hosts::One(host) => f.write_str(host),
+            Hosts::Below(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
+/// What may stand behind the `*.` of a wildcard that takes this host, the longest first.
+pub(super) fn wildcards(host: &str) -> impl Iterator<Item = &str> {
+    host.match_indices('.').filter(|(at, _)| *at > 0).map(|(at, _)| &host[at + 1..])
+}
+
+/// The host of an authority: without port and the dot of a full name, in lower case.
+pub(super) fn host_of(authority: &str) -> Cow<'_, str> {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !is_bare_ipv6(authority) => host,
+        _ => authority,
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|b| b.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
+}
+
+/// `::1`, which a Host field would write as `[::1]`.
+fn is_bare_ipv6(authority: &str) -> bool {
+    !authority.starts_with('[') && authority.matches(':').count() > 1
+}
