@@ -91,6 +91,13 @@ fn a_route_has_a_bound_of_bodies_of_its_own() {
         let head = head_of("POST", path, "Transfer-Encoding: chunked\r\n");
         format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
     };
+    // The bound of one request is not the next one's on the same connection.
+    let mut client = Client::of(&gateway);
+    for (path, status) in [("/big", 200), ("/", 200), ("/small", 413)] {
+        client.send(post(path, "12345678"));
+        assert_eq!(client.answer().status(), status, "{path}");
+    }
+    // The last of them is at work when it turns out to be too large: its Slot is not free at once.
     for (path, bound) in [("/", 10), ("/small", 5), ("/big", 1 << 20)] {
         for (length, status) in [(bound, 200), (bound + 1, 413)] {
             let body = "x".repeat(length);
@@ -103,12 +110,6 @@ fn a_route_has_a_bound_of_bodies_of_its_own() {
                 }
             }
         }
-    }
-    // The bound of one request is not the next one's on the same connection.
-    let mut client = Client::of(&gateway);
-    for (path, status) in [("/big", 200), ("/", 200), ("/small", 413)] {
-        client.send(post(path, "12345678"));
-        assert_eq!(client.answer().status(), status, "{path}");
     }
 }
 
@@ -123,5 +124,26 @@ fn what_broke_off_rests_for_the_time_of_its_route() {
     let leaving = Client::asking(&gateway, half);
     backend.until_at_work();
     leaving.reset();
+    until_all_idle(&gateway, 1);
+}
+
+/// An answer without an end in sight, and nobody there to take it, may go on for as long as its route says.
+#[test]
+fn a_stream_to_nobody_is_cut_after_the_time_of_its_route() {
+    let backend = Backend::new(|visit| {
+        if visit.path() != "/own" {
+            return visit.answer("done");
+        }
+        visit.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n")?;
+        visit.wire.until_end()?;
+        visit.tell(1);
+        visit.close()
+    });
+    let routes = "routes = [{ path = \"/own\", timeout = \"50ms\" }, { path = \"/\" }]";
+    let gateway = gateway(&[&backend], &format!("timeout = \"10m\"\ncancel_wait = \"10ms\"\n{routes}"));
+    let mut leaving = Client::asking(&gateway, get("/own"));
+    leaving.head();
+    leaving.reset();
+    backend.until("the cut", |seen| seen.told == 1);
     until_all_idle(&gateway, 1);
 }
