@@ -27,26 +27,70 @@ impl Faults {
     }
 }
 
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Faults {
+    /// What the faults call the configuration: a file name, or "command line".
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As displayed, and coloured by ANSI escapes, for a terminal.
+    pub fn coloured(&self) -> impl fmt::Display + '_ {
+        Coloured(self)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, paint: &Paint) -> fmt::Result {
         for (number, fault) in self.faults.iter().enumerate() {
             if number > 0 {
                 f.write_str("\n\n")?;
             }
-            write!(f, "{}:", self.name)?;
+            write!(f, "{}{}:", paint.place, self.name)?;
             if let Some(place) = fault.place {
                 write!(f, "{}:{}:", place.line, place.column)?;
             }
-            write!(f, " {fault}")?;
+            write!(f, "{} ", paint.end)?;
+            fault.write(f, paint)?;
         }
         Ok(())
     }
 }
 
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, &PLAIN)
+    }
+}
+
 impl std::error::Error for Faults {}
+
+struct Coloured<'a>(&'a Faults);
+
+impl fmt::Display for Coloured<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, &COLOURED)
+    }
+}
+
+/// What stands before each part of a fault, and after it.
+struct Paint {
+    place: &'static str,
+    message: &'static str,
+    underline: &'static str,
+    hint: &'static str,
+    end: &'static str,
+}
+
+const PLAIN: Paint = Paint { place: "", message: "", underline: "", hint: "", end: "" };
+const COLOURED: Paint = Paint {
+    place: "\x1b[1m",
+    message: "\x1b[1;31m",
+    underline: "\x1b[31m",
+    hint: "\x1b[36m",
+    end: "\x1b[0m",
+};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// What is wrong, in one line.
     pub message: String,
@@ -54,13 +98,15 @@ pub struct Fault {
     pub hint: Option<String>,
     /// Where it stands; none when it stands nowhere (something is missing, or there is no file).
     pub place: Option<Place>,
+    /// Where the text at fault ends: the place behind its last character.
+    pub end: Option<Place>,
     /// The line it stands on with a second line of `^` under the text at fault.
     pub excerpt: Option<String>,
 }
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Fault { message: message.into(), hint: None, place: None, excerpt: None }
+        Fault { message: message.into(), hint: None, place: None, end: None, excerpt: None }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
@@ -69,20 +115,30 @@ impl Fault {
 
     /// The fault stands at these bytes of `text`.
     pub(super) fn at(self, text: &str, span: Range<usize>) -> Self {
-        Fault { place: Some(Place::of(text, span.start)), excerpt: Some(excerpt(text, span)), ..self }
+        let place = Some(Place::of(text, span.start));
+        let end = Some(Place::of(text, span.end));
+        Fault { place, end, excerpt: Some(excerpt(text, span)), ..self }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, paint: &Paint) -> fmt::Result {
+        write!(f, "{}{}{}", paint.message, self.message, paint.end)?;
+        let mut lines = self.excerpt.iter().flat_map(|excerpt| excerpt.lines());
+        if let Some(line) = lines.next() {
+            write!(f, "\n    {line}")?;
+        }
+        for underline in lines {
+            write!(f, "\n    {}{underline}{}", paint.underline, paint.end)?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n    {}hint:{} {hint}", paint.hint, paint.end)?;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        for line in self.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
-            write!(f, "\n    {line}")?;
-        }
-        if let Some(hint) = &self.hint {
-            write!(f, "\n    hint: {hint}")?;
-        }
-        Ok(())
+        self.write(f, &PLAIN)
     }
 }
 

@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::fault::Fault;
-use super::value::{Count, Methods, Quantity, Share, Statuses};
+use super::value::{Count, Methods, Period, Share, Size, Statuses};
 use super::words::{shape_fault, syntax_fault};
 
 /// The whole file.
@@ -32,7 +32,7 @@ pub(super) struct File {
 pub(super) struct GatewayKeys {
     pub(super) listen: Option<Spanned<String>>,
     pub(super) threads: Option<Spanned<Count>>,
-    pub(super) drain_timeout: Option<Spanned<Quantity>>,
+    pub(super) drain_timeout: Option<Spanned<Period>>,
     pub(super) access_log: Option<bool>,
     #[serde(default)]
     pub(super) trusted: Vec<Spanned<String>>,
@@ -50,23 +50,23 @@ pub(super) struct GatewayKeys {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct LimitsKeys {
-    pub(super) head: Option<Spanned<Quantity>>,
-    pub(super) target: Option<Spanned<Quantity>>,
+    pub(super) head: Option<Spanned<Size>>,
+    pub(super) target: Option<Spanned<Size>>,
     pub(super) fields: Option<Spanned<Count>>,
-    pub(super) body: Option<Spanned<Quantity>>,
+    pub(super) body: Option<Spanned<Size>>,
     pub(super) connections: Option<Spanned<Count>>,
-    pub(super) buffered: Option<Spanned<Quantity>>,
-    pub(super) keep_alive: Option<Spanned<Quantity>>,
-    pub(super) head_timeout: Option<Spanned<Quantity>>,
+    pub(super) buffered: Option<Spanned<Size>>,
+    pub(super) keep_alive: Option<Spanned<Period>>,
+    pub(super) head_timeout: Option<Spanned<Period>>,
 }
 
 /// `client = { … }`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct ClientKeys {
-    pub(super) read: Option<Spanned<Quantity>>,
-    pub(super) write: Option<Spanned<Quantity>>,
-    pub(super) rate: Option<Spanned<Quantity>>,
+    pub(super) read: Option<Spanned<Period>>,
+    pub(super) write: Option<Spanned<Period>>,
+    pub(super) rate: Option<Spanned<Size>>,
     pub(super) fin: Option<Spanned<String>>,
 }
 
@@ -76,26 +76,26 @@ pub(super) struct ClientKeys {
 pub(super) struct PoolKeys {
     pub(super) backends: Option<Spanned<Vec<Spanned<BackendEntry>>>>,
     pub(super) slots: Option<Spanned<Count>>,
-    pub(super) connect_timeout: Option<Spanned<Quantity>>,
-    pub(super) timeout: Option<Spanned<Quantity>>,
-    pub(super) deadline: Option<Spanned<Quantity>>,
+    pub(super) connect_timeout: Option<Spanned<Period>>,
+    pub(super) timeout: Option<Spanned<Period>>,
+    pub(super) deadline: Option<Spanned<Period>>,
     pub(super) queue: Option<Spanned<QueueKeys>>,
     pub(super) retry: Option<RetryKeys>,
     #[serde(default)]
     pub(super) busy_status: Vec<Spanned<Count>>,
-    pub(super) busy_rest_max: Option<Spanned<Quantity>>,
+    pub(super) busy_rest_max: Option<Spanned<Period>>,
     pub(super) idempotency_key: Option<bool>,
     pub(super) health: Option<HealthKeys>,
     pub(super) resolve: Option<Spanned<String>>,
-    pub(super) resolve_every: Option<Spanned<Quantity>>,
+    pub(super) resolve_every: Option<Spanned<Period>>,
     pub(super) keep_alive: Option<bool>,
-    pub(super) keep_idle: Option<Spanned<Quantity>>,
-    pub(super) request_buffer: Option<Spanned<Quantity>>,
-    pub(super) response_buffer: Option<Spanned<Quantity>>,
+    pub(super) keep_idle: Option<Spanned<Period>>,
+    pub(super) request_buffer: Option<Spanned<Size>>,
+    pub(super) response_buffer: Option<Spanned<Size>>,
     pub(super) abandon: Option<Spanned<String>>,
-    pub(super) cancel_wait: Option<Spanned<Quantity>>,
-    pub(super) linger: Option<Spanned<Quantity>>,
-    pub(super) settle: Option<Spanned<Quantity>>,
+    pub(super) cancel_wait: Option<Spanned<Period>>,
+    pub(super) linger: Option<Spanned<Period>>,
+    pub(super) settle: Option<Spanned<Period>>,
     pub(super) fair_by: Option<Spanned<String>>,
     pub(super) weights: Option<Spanned<Weights>>,
     pub(super) slots_per_key: Option<Spanned<Count>>,
@@ -141,8 +141,8 @@ pub(super) const POOL_KEYS: [&str; 26] = [
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct QueueKeys {
     pub(super) length: Option<Spanned<Count>>,
-    pub(super) wait: Option<Spanned<Quantity>>,
-    pub(super) wait_max: Option<Spanned<Quantity>>,
+    pub(super) wait: Option<Spanned<Period>>,
+    pub(super) wait_max: Option<Spanned<Period>>,
 }
 
 /// `retry = { … }`
@@ -163,17 +163,17 @@ pub(super) struct HealthKeys {
     pub(super) method: Option<Spanned<String>>,
     pub(super) host: Option<Spanned<String>>,
     pub(super) status: Option<Spanned<Statuses>>,
-    pub(super) every: Option<Spanned<Quantity>>,
-    pub(super) timeout: Option<Spanned<Quantity>>,
+    pub(super) every: Option<Spanned<Period>>,
+    pub(super) timeout: Option<Spanned<Period>>,
     pub(super) rise: Option<Spanned<Count>>,
     pub(super) fall: Option<Spanned<Count>>,
     pub(super) dedicated: Option<Spanned<bool>>,
     pub(super) failures: Option<Spanned<Count>>,
-    pub(super) pause: Option<Spanned<Quantity>>,
-    pub(super) pause_max: Option<Spanned<Quantity>>,
+    pub(super) pause: Option<Spanned<Period>>,
+    pub(super) pause_max: Option<Spanned<Period>>,
     pub(super) outlier: Option<Spanned<Share>>,
     pub(super) panic: Option<Spanned<Share>>,
-    pub(super) slow_start: Option<Spanned<Quantity>>,
+    pub(super) slow_start: Option<Spanned<Period>>,
 }
 
 /// `[[routes]]`
@@ -227,14 +227,31 @@ impl<'de> Deserialize<'de> for BackendEntry {
 /// More faults than anyone reads at once; the next run shows the rest.
 const ENOUGH: usize = 20;
 
+/// What could be read of a file, and what could not.
+#[derive(Debug, Default)]
+pub(super) struct Understood {
+    pub(super) file: File,
+    pub(super) faults: Vec<Fault>,
+    /// The keys that were taken out, each as the names that lead to it; of an element of a list, the list's and
+    /// [`ELEMENT`]. A path without names is the whole file.
+    pub(super) lost: Vec<Vec<String>>,
+}
+
+/// What stands for the place in a list.
+pub(super) const ELEMENT: &str = "[]";
+
 /// Reads the file as far as it can be understood, and says what could not be.
-pub(super) fn read(text: &str) -> (File, Vec<Fault>) {
+pub(super) fn read(text: &str) -> Understood {
+    let mut read = Understood::default();
     // Only the first: what a parser says after it has lost its place helps nobody.
     let mut top = match DeTable::parse(text) {
         Ok(root) => root.into_inner(),
-        Err(error) => return (File::default(), vec![syntax_fault(text, &error)]),
+        Err(error) => {
+            read.faults.push(syntax_fault(text, &error));
+            read.lost.push(Vec::new());
+            return read;
+        }
     };
-    let mut faults = Vec::new();
     let mut default_pool = DeTable::new();
     for key in POOL_KEYS {
         if let Some((key, value)) = top.remove_entry(key) {
@@ -242,45 +259,53 @@ pub(super) fn read(text: &str) -> (File, Vec<Fault>) {
         }
     }
     let has_default = !default_pool.is_empty();
-    let file = File {
-        gateway: tolerant(text, top, &mut faults),
-        default_pool: has_default.then(|| tolerant(text, default_pool, &mut faults)),
-    };
-    (file, faults)
+    read.file.gateway = read.tolerant(text, top);
+    read.file.default_pool = has_default.then(|| read.tolerant(text, default_pool));
+    read
 }
 
-/// Reads a table; what is at fault is taken out and the rest read again.
-fn tolerant<'de, T: Deserialize<'de> + Default>(
-    text: &str,
-    mut table: DeTable<'de>,
-    faults: &mut Vec<Fault>,
-) -> T {
-    loop {
-        let root = toml::de::Deserializer::from(Spanned::new(0..text.len(), table.clone()));
-        let error = match T::deserialize(root) {
-            Ok(read) => return read,
-            Err(error) => error,
-        };
-        faults.push(shape_fault(text, &error));
-        let taken_out = error.span().is_some_and(|span| take_out(&mut table, &span));
-        if !taken_out || faults.len() >= ENOUGH {
-            return T::default();
+impl Understood {
+    /// Reads a table; what is at fault is taken out and the rest read again.
+    fn tolerant<'de, T: Deserialize<'de> + Default>(&mut self, text: &str, mut table: DeTable<'de>) -> T {
+        loop {
+            let root = toml::de::Deserializer::from(Spanned::new(0..text.len(), table.clone()));
+            let error = match T::deserialize(root) {
+                Ok(read) => return read,
+                Err(error) => error,
+            };
+            let mut path = Vec::new();
+            let taken_out = error.span().is_some_and(|span| take_out(&mut table, &span, &mut path));
+            path.reverse();
+            self.faults.push(shape_fault(text, &error, &path));
+            if !taken_out || self.faults.len() >= ENOUGH {
+                self.lost.push(Vec::new());
+                return T::default();
+            }
+            self.lost.push(path);
         }
     }
 }
 
-/// Takes out the entry whose key or value stands at the span.
-fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
+/// Takes out the entry whose key or value stands at the span, and notes the way there, from its end.
+fn take_out(table: &mut DeTable<'_>, span: &Range<usize>, path: &mut Vec<String>) -> bool {
     let at_fault = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
     if let Some(key) = at_fault.map(|(key, _)| key.get_ref().to_string()) {
-        return table.remove(key.as_str()).is_some();
+        let taken_out = table.remove(key.as_str()).is_some();
+        path.push(key);
+        return taken_out;
     }
-    table.iter_mut().any(|(_, value)| take_out_within(value.get_mut(), span))
+    table.iter_mut().any(|(key, value)| {
+        let taken_out = take_out_within(value.get_mut(), span, path);
+        if taken_out {
+            path.push(key.get_ref().to_string());
+        }
+        taken_out
+    })
 }
 
-fn take_out_within(value: &mut DeValue<'_>, span: &Range<usize>) -> bool {
+fn take_out_within(value: &mut DeValue<'_>, span: &Range<usize>, path: &mut Vec<String>) -> bool {
     match value {
-        DeValue::Table(table) => take_out(table, span),
+        DeValue::Table(table) => take_out(table, span, path),
         DeValue::Array(array) if array.iter().any(|element| element.span() == *span) => {
             let mut rest = DeArray::new();
             std::mem::replace(array, DeArray::new())
@@ -288,9 +313,16 @@ fn take_out_within(value: &mut DeValue<'_>, span: &Range<usize>) -> bool {
                 .filter(|element| element.span() != *span)
                 .for_each(|element| rest.push(element));
             *array = rest;
+            path.push(ELEMENT.to_owned());
             true
         }
-        DeValue::Array(array) => array.iter_mut().any(|element| take_out_within(element.get_mut(), span)),
+        DeValue::Array(array) => array.iter_mut().any(|element| {
+            let taken_out = take_out_within(element.get_mut(), span, path);
+            if taken_out {
+                path.push(ELEMENT.to_owned());
+            }
+            taken_out
+        }),
         _ => false,
     }
 }

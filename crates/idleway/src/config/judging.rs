@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::file::HealthKeys;
 use super::health::{HealthPlan, HttpProbe, ProbeKind, ProbePlan};
 use super::meaning::{Reading, SHORTEST};
-use super::value::{Quantity, Status, Statuses};
+use super::value::{Period, Status, Statuses};
 
 /// Of what is counted in a row.
 const TIMES: RangeInclusive<u64> = 1..=1000;
@@ -35,15 +35,16 @@ impl Reading<'_> {
     /// `pause` and `pause_max`
     fn pauses(
         &mut self,
-        first: Option<Spanned<Quantity>>,
-        longest: Option<Spanned<Quantity>>,
+        first: Option<Spanned<Period>>,
+        longest: Option<Spanned<Period>>,
     ) -> (Duration, Duration) {
         let usual = HealthPlan::default();
+        let spans = [span(first.as_ref()), span(longest.as_ref())];
         let pause = self.duration(first, usual.pause, SHORTEST);
-        let written = span(longest.as_ref());
         let pause_max = self.duration(longest, usual.pause_max.max(pause), SHORTEST);
-        if let Some(span) = written
+        if let [_, Some(span)] = spans.clone()
             && pause_max < pause
+            && self.are_sound(spans)
         {
             let fault = Fault::new(format!("{pause_max:?} is shorter than `pause`, which is {pause:?}"));
             let hint = "the pause doubles up to `pause_max`: leave it out, or shorten `pause`";

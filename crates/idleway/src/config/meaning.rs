@@ -11,11 +11,15 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::fault::{Fault, Faults, Place};
-use super::file::{self, BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys};
+use super::file::{
+    self, BackendEntry, ClientKeys, ELEMENT, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, Understood,
+};
 use super::origin::Origin;
-use super::plan::{ClientPlan, DRAIN_TIMEOUT, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan};
+use super::plan::{
+    ClientPlan, DRAIN_TIMEOUT, FairBy, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan,
+};
 use super::units;
-use super::value::{Count, Quantity, Share};
+use super::value::{Count, Period, Share, Size};
 
 /// The pool that the pool keys at the top level configure.
 const DEFAULT_POOL: &str = "default";
@@ -53,8 +57,7 @@ impl Overrides {
     /// # Errors
     /// Everything that is wrong with the file, each with its place.
     pub fn over_toml(self, text: &str, name: &str) -> Result<Plan, Faults> {
-        let (file, faults) = file::read(text);
-        Reading::new(self, Some(text), faults).finish(file, name)
+        Reading::new(self, Some(text)).finish(file::read(text), name)
     }
 
     /// As [`Plan::from_urls`], with these settings instead of the defaults.
@@ -65,7 +68,8 @@ impl Overrides {
         let entries = urls.iter().map(|url| Spanned::new(0..0, BackendEntry::Url(url.clone()))).collect();
         let pool = PoolKeys { backends: Some(Spanned::new(0..0, entries)), ..PoolKeys::default() };
         let file = File { default_pool: Some(pool), ..File::default() };
-        Reading::new(self, None, Vec::new()).finish(file, "command line")
+        let understood = Understood { file, ..Understood::default() };
+        Reading::new(self, None).finish(understood, "command line")
     }
 }
 
@@ -75,26 +79,39 @@ pub(super) struct Reading<'a> {
     /// None when there is no file and so no place.
     pub(super) text: Option<&'a str>,
     pub(super) faults: Vec<Fault>,
-    /// Told only where nothing else is wrong, since it may follow from that: what is missing may be what could not
-    /// be read.
-    pub(super) secondary: Vec<Fault>,
-    /// Where each origin was seen first.
-    pub(super) origins: HashMap<Origin, Range<usize>>,
-    /// Whether some peer is trusted.
+    /// Where the values stand whose meaning is at fault.
+    at_fault: Vec<Range<usize>>,
+    /// What could not be read, as in [`Understood::lost`].
+    lost: Vec<Vec<String>>,
+    /// The names that lead to the table that is being read.
+    pub(super) table: Vec<String>,
+    /// Where each origin was seen first, and in which table.
+    pub(super) origins: HashMap<Origin, (Range<usize>, Vec<String>)>,
+    /// Whether some peer is trusted, or may be: not all could be read.
     pub(super) trusts: bool,
 }
 
 impl<'a> Reading<'a> {
-    fn new(overrides: Overrides, text: Option<&'a str>, faults: Vec<Fault>) -> Self {
-        Reading { overrides, text, faults, secondary: Vec::new(), origins: HashMap::new(), trusts: false }
+    fn new(overrides: Overrides, text: Option<&'a str>) -> Self {
+        Reading {
+            overrides,
+            text,
+            faults: Vec::new(),
+            at_fault: Vec::new(),
+            lost: Vec::new(),
+            table: Vec::new(),
+            origins: HashMap::new(),
+            trusts: false,
+        }
     }
 }
 
 impl Reading<'_> {
-    fn finish(mut self, file: File, name: &str) -> Result<Plan, Faults> {
-        let plan = self.plan(file);
-        let faults = if self.faults.is_empty() { self.secondary } else { self.faults };
-        if faults.is_empty() { Ok(plan) } else { Err(Faults::new(name, faults)) }
+    fn finish(mut self, understood: Understood, name: &str) -> Result<Plan, Faults> {
+        self.faults = understood.faults;
+        self.lost = understood.lost;
+        let plan = self.plan(understood.file);
+        if self.faults.is_empty() { Ok(plan) } else { Err(Faults::new(name, self.faults)) }
     }
 
     fn plan(&mut self, file: File) -> Plan {
@@ -103,8 +120,9 @@ impl Reading<'_> {
         let listen = self.overrides.listen.unwrap_or(listen);
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.count(keys.threads, cores, 1..=MOST_THREADS);
+        let all_read = self.is_whole() && self.within(&["trusted"], |reading| reading.is_whole());
+        self.trusts = !keys.trusted.is_empty() || !all_read;
         let trusted = self.trusted(keys.trusted);
-        self.trusts = !trusted.is_empty();
         let default_pool = file.default_pool.map(|keys| (Spanned::new(0..0, DEFAULT_POOL.to_owned()), keys));
         let has_default = default_pool.is_some();
         let mut named: Vec<_> = keys.pools.into_iter().collect();
@@ -114,14 +132,18 @@ impl Reading<'_> {
         let mut pools = Vec::new();
         for (name, keys) in default_pool.into_iter().chain(named) {
             self.check_name(&name, has_default && !names.is_empty());
-            pools.push(self.pool(&name, keys, listen));
+            let is_default = name.span().is_empty();
+            let table = if is_default { &[][..] } else { &["pools", name.get_ref()] };
+            pools.push(self.within(table, |reading| reading.pool(&name, keys, listen)));
             names.push(name);
         }
         if pools.is_empty() {
             let hint = r#"write: backends = ["http://127.0.0.1:6000"]"#;
-            self.secondary.push(Fault::new("there are no backends").hint(hint));
+            if self.lost.is_empty() {
+                self.faults.push(Fault::new("there are no backends").hint(hint));
+            }
         }
-        let routes = self.routes(keys.routes, &names, has_default);
+        let routes = self.within(&["routes"], |reading| reading.routes(keys.routes, &names, has_default));
         Plan {
             listen,
             threads: self.overrides.threads.map_or(threads, NonZeroUsize::get),
@@ -166,20 +188,36 @@ impl Reading<'_> {
             self.no_backends(name);
         }
         let resolve = self.resolve(keys.resolve);
-        let backends =
-            keys.backends.map(|list| self.backends(list, slots, resolve, listen)).unwrap_or_default();
+        let listed = keys.backends.as_ref().map_or(0, |list| list.get_ref().len());
+        let backends = keys
+            .backends
+            .map(|list| self.within(&["backends"], |reading| reading.backends(list, slots, resolve, listen)))
+            .unwrap_or_default();
+        if let Some(every) = &keys.resolve_every {
+            self.check_nameless(&backends, listed, every);
+        }
         let usual = PoolPlan::new(name.get_ref(), backends);
+        let fair_by_at = keys.fair_by.as_ref().map(Spanned::span);
         let fair_by = self.fair_by(keys.fair_by);
+        if fair_by == FairBy::None && self.are_sound([fair_by_at]) {
+            self.check_keyless(keys.weights.as_ref(), keys.slots_per_key.as_ref());
+        }
+        if keys.busy_status.is_empty() {
+            self.check_never_busy(keys.busy_rest_max.as_ref());
+        }
         PoolPlan {
             connect_timeout: self.duration(keys.connect_timeout, usual.connect_timeout, SHORTEST),
             timeout: self.duration(keys.timeout, usual.timeout, SHORTEST),
             deadline: keys.deadline.map(|deadline| self.duration(Some(deadline), usual.timeout, SHORTEST)),
-            queue: keys.queue.map(|queue| self.queue(queue)).unwrap_or_default(),
-            retry: self.retry(keys.retry.unwrap_or_default()),
+            queue: keys
+                .queue
+                .map(|queue| self.within(&["queue"], |reading| reading.queue(queue)))
+                .unwrap_or_default(),
+            retry: self.within(&["retry"], |reading| reading.retry(keys.retry.unwrap_or_default())),
             busy_status: self.busy_status(keys.busy_status),
             busy_rest_max: self.duration(keys.busy_rest_max, usual.busy_rest_max, SHORTEST),
             idempotency_key: keys.idempotency_key.unwrap_or(usual.idempotency_key),
-            health: self.health(keys.health.unwrap_or_default()),
+            health: self.within(&["health"], |reading| reading.health(keys.health.unwrap_or_default())),
             resolve,
             resolve_every: self.duration(keys.resolve_every, usual.resolve_every, SHORTEST),
             keep_alive: keys.keep_alive.unwrap_or(usual.keep_alive),
@@ -191,7 +229,7 @@ impl Reading<'_> {
             linger: keys.linger.map(|linger| self.duration(Some(linger), usual.timeout, SHORTEST)),
             settle: self.duration(keys.settle, usual.settle, Duration::ZERO),
             weights: self.weights(keys.weights, &fair_by),
-            slots_per_key: self.slots_per_key(keys.slots_per_key, &fair_by),
+            slots_per_key: keys.slots_per_key.map(|most| self.count(Some(most), 1, 1..=u64::from(u32::MAX))),
             priority: self.priority(keys.priority),
             deadline_header: self.deadline_header(keys.deadline_header),
             fair_by,
@@ -205,7 +243,10 @@ impl Reading<'_> {
             let fault =
                 Fault::new("the pool keys at the top level make a pool, `default`, and it has no backends");
             let hint = "add `backends` at the top level, or move the keys into a `[pools.NAME]`";
-            return self.secondary.push(fault.hint(hint));
+            if self.is_whole() {
+                self.faults.push(fault.hint(hint));
+            }
+            return;
         }
         let fault = Fault::new(format!("the pool `{}` has no backends", name.get_ref()));
         self.secondary(fault.hint(r#"write: backends = ["http://127.0.0.1:6000"]"#), name.span());
@@ -219,11 +260,12 @@ impl Reading<'_> {
         }
         let keys = keys.into_inner();
         let length = self.count(keys.length, usual.length, 0..=1_000_000);
+        let spans = [keys.wait.as_ref().map(Spanned::span), keys.wait_max.as_ref().map(Spanned::span)];
         let wait = self.duration(keys.wait, usual.wait, SHORTEST);
-        let longest = keys.wait_max.as_ref().map(Spanned::span);
         let wait_max = self.duration(keys.wait_max, wait, SHORTEST);
-        if let Some(span) = longest
+        if let [_, Some(span)] = spans.clone()
             && wait_max < wait
+            && self.are_sound(spans)
         {
             let fault = Fault::new(format!("{wait_max:?} is shorter than `wait`, which is {wait:?}"));
             let hint = "`wait_max` is for those who ask to wait longer: leave it out, or shorten `wait`";
@@ -234,10 +276,31 @@ impl Reading<'_> {
 
     fn retry(&mut self, keys: RetryKeys) -> RetryPlan {
         let usual = RetryPlan::default();
+        let bounds = [
+            ("budget", keys.budget.as_ref().map(Spanned::span)),
+            ("floor", keys.floor.as_ref().map(Spanned::span)),
+        ];
+        let attempts = self.count(keys.attempts, usual.attempts, 1..=100);
+        for (key, span) in bounds.into_iter().filter(|_| attempts == 1) {
+            if let Some(span) = span {
+                let fault = Fault::new(format!("`{key}` bounds retries, and `attempts = 1` allows none"));
+                self.secondary(fault.hint("take it out, or allow more `attempts`"), span);
+            }
+        }
         RetryPlan {
-            attempts: self.count(keys.attempts, usual.attempts, 1..=100),
+            attempts,
             budget: self.share(keys.budget, usual.budget),
             floor: self.count(keys.floor, usual.floor, 0..=1_000_000),
+        }
+    }
+
+    /// `busy_rest_max` beside no `busy_status`
+    fn check_never_busy(&mut self, rest: Option<&Spanned<Period>>) {
+        let all_read = self.within(&["busy_status"], |reading| reading.is_whole());
+        if let Some(span) = rest.map(Spanned::span).filter(|_| all_read) {
+            let fault =
+                Fault::new("a backend rests after a busy answer, and no `busy_status` says which is one");
+            self.secondary(fault.hint("add `busy_status = [503]`, or take it out"), span);
         }
     }
 
@@ -272,7 +335,7 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 impl Reading<'_> {
     pub(super) fn duration(
         &mut self,
-        entry: Option<Spanned<Quantity>>,
+        entry: Option<Spanned<Period>>,
         usual: Duration,
         least: Duration,
     ) -> Duration {
@@ -281,7 +344,7 @@ impl Reading<'_> {
 
     fn size<T: TryFrom<u64>>(
         &mut self,
-        entry: Option<Spanned<Quantity>>,
+        entry: Option<Spanned<Size>>,
         usual: T,
         range: RangeInclusive<u64>,
     ) -> T {
@@ -316,14 +379,42 @@ impl Reading<'_> {
         })
     }
 
+    /// Reads what stands in a table below the one that is being read.
+    pub(super) fn within<T>(&mut self, names: &[&str], read: impl FnOnce(&mut Self) -> T) -> T {
+        let outside = self.table.len();
+        self.table.extend(names.iter().map(|name| (*name).to_owned()));
+        let read = read(self);
+        self.table.truncate(outside);
+        read
+    }
+
     pub(super) fn fault(&mut self, fault: Fault, span: Range<usize>) {
+        self.at_fault.push(span.clone());
         let fault = self.placed(fault, span);
         self.faults.push(fault);
     }
 
+    /// A fault of what is missing, or of what does not go together, in the table that is being read. Not told where
+    /// some of it could not be read: that may be what is missing.
     pub(super) fn secondary(&mut self, fault: Fault, span: Range<usize>) {
-        let fault = self.placed(fault, span);
-        self.secondary.push(fault);
+        if self.is_whole() {
+            let fault = self.placed(fault, span);
+            self.faults.push(fault);
+        }
+    }
+
+    /// Whether all that stands in the table that is being read could be read.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.lost.iter().any(|path| {
+            let around = path.split_last().map_or(&[][..], |(_, around)| around);
+            let around = around.strip_suffix(&[ELEMENT.to_owned()]).unwrap_or(around);
+            around == self.table || self.table.starts_with(path)
+        })
+    }
+
+    /// Whether nothing is wrong with the values at these places.
+    pub(super) fn are_sound(&self, spans: impl IntoIterator<Item = Option<Range<usize>>>) -> bool {
+        !spans.into_iter().flatten().any(|span| self.at_fault.contains(&span))
     }
 
     fn placed(&self, fault: Fault, span: Range<usize>) -> Fault {

@@ -6,9 +6,11 @@
 mod backends;
 mod fault;
 mod file;
+mod habits;
 mod health;
 mod judging;
 mod meaning;
+mod nearest;
 mod network;
 mod origin;
 mod plan;

@@ -9,6 +9,7 @@ use crate::route::{Route, Routes};
 use super::fault::Fault;
 use super::file::RouteKeys;
 use super::meaning::Reading;
+use super::nearest::nearest;
 use super::value::Methods;
 
 impl Reading<'_> {
@@ -21,13 +22,21 @@ impl Reading<'_> {
     ) -> Routes {
         let catch_all = has_default || (entries.is_empty() && pools.len() == 1);
         let mut spans: Vec<_> = entries.iter().map(Spanned::span).collect();
+        let named: Vec<_> = entries
+            .iter()
+            .map(|entry| Some(entry.get_ref().pool.as_ref().map_or_else(|| entry.span(), Spanned::span)))
+            .collect();
+        let faults_before = self.faults.len();
         let mut routes: Vec<_> =
             entries.into_iter().map(|entry| self.route(entry, pools, has_default)).collect();
+        let are_sound = self.faults.len() == faults_before;
+        let lead_somewhere = self.are_sound(named);
         if catch_all && !routes.iter().any(Route::takes_all) {
             routes.push(Route::new(0));
         }
         for (index, name) in pools.iter().enumerate() {
-            if !routes.iter().any(|route| route.pool == index) {
+            let is_first = pools.iter().position(|pool| pool.get_ref() == name.get_ref()) == Some(index);
+            if lead_somewhere && is_first && !routes.iter().any(|route| route.pool == index) {
                 let fault = Fault::new(format!("no route leads to the pool `{}`", name.get_ref()));
                 let hint = format!("add a `[[routes]]` with pool = \"{}\"", name.get_ref());
                 self.secondary(fault.hint(hint), name.span());
@@ -39,9 +48,12 @@ impl Reading<'_> {
                 Err(clash) => clash,
             };
             let first = spans[clash.first].clone();
-            let fault = Fault::new(format!("this route takes what another one takes{}", self.since(first)))
-                .hint("let them differ in host, path or method");
-            self.secondary(fault, spans.remove(clash.second));
+            let span = spans.remove(clash.second);
+            // One that is at fault takes more than it should.
+            if are_sound {
+                let problem = format!("this route takes what another one takes{}", self.since(first));
+                self.secondary(Fault::new(problem).hint("let them differ in host, path or method"), span);
+            }
             routes.remove(clash.second);
         }
     }
@@ -98,12 +110,15 @@ impl Reading<'_> {
         };
         index.unwrap_or_else(|| {
             let names: Vec<_> = pools.iter().map(|pool| format!("`{}`", pool.get_ref())).collect();
+            let known = pools.iter().map(|pool| pool.get_ref().as_str());
+            let near = name.as_ref().and_then(|name| nearest(name.get_ref(), known));
             let (fault, span) = match name {
                 Some(name) => (Fault::new(format!("there is no pool `{}`", name.get_ref())), name.span()),
                 None => (Fault::new("the route does not say to which pool it leads"), route),
             };
-            let pools = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            self.fault(fault.hint(format!("the pools: {pools}")), span);
+            let near = near.map(|near| format!("did you mean `{near}`?"));
+            let listed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            self.fault(fault.hint(near.unwrap_or_else(|| format!("the pools: {listed}"))), span);
             0
         })
     }

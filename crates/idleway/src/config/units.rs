@@ -70,7 +70,8 @@ fn within<T: TryFrom<u64>>(
 
 enum Problem {
     NoUnit,
-    UnknownUnit(String),
+    /// The number, and what stands behind it.
+    UnknownUnit(u64, String),
     NoNumber,
     TooLarge,
 }
@@ -80,14 +81,51 @@ impl Problem {
         match self {
             Problem::NoUnit => Fault::new(format!("{text} what? {what} carries its unit"))
                 .hint(format!("write \"{text}{unit}\"")),
-            Problem::UnknownUnit(unit) => {
-                Fault::new(format!("{what} has no unit `{unit}`")).hint(format!("write it like {examples}"))
+            Problem::UnknownUnit(number, unit) => {
+                let hint = match (spelt_here(&unit), unit.as_str()) {
+                    (Some(ours), _) if examples.contains(ours) => format!("write \"{number}{ours}\""),
+                    (_, "us" | "µs" | "ns") => "the shortest time is \"1ms\"".to_owned(),
+                    _ => format!("write it like {examples}"),
+                };
+                Fault::new(format!("{what} has no unit `{unit}`")).hint(hint)
             }
-            Problem::NoNumber => Fault::new(format!("`{text}` is not {what}"))
-                .hint(format!("write a whole number and a unit, like {examples}")),
+            Problem::NoNumber => {
+                let hint = match in_milliseconds(text).filter(|_| unit == "s") {
+                    Some(millis) => format!("write a whole number: \"{millis}ms\""),
+                    None => format!("write a whole number and a unit, like {examples}"),
+                };
+                Fault::new(format!("`{text}` is not {what}")).hint(hint)
+            }
             Problem::TooLarge => Fault::new(format!("{text} is too large")),
         }
     }
+}
+
+/// The unit that other programs spell so.
+fn spelt_here(unit: &str) -> Option<&'static str> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "msec" | "msecs" | "millis" | "milliseconds" => "ms",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "min" | "mins" | "minute" | "minutes" => "m",
+        "hr" | "hrs" | "hour" | "hours" => "h",
+        "b" | "byte" | "bytes" => "B",
+        "k" | "kb" | "ki" | "kib" | "kib/s" => "KiB",
+        "m" | "mb" | "mi" | "mib" | "mib/s" => "MiB",
+        "percent" => "%",
+        _ => return None,
+    })
+}
+
+/// A time with a fraction, like `1.5s`, in whole milliseconds.
+pub(super) fn in_milliseconds(text: &str) -> Option<u64> {
+    let seconds = text.strip_suffix('s').unwrap_or(text);
+    let (whole, fraction) = seconds.split_once('.')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || fraction.len() > 3 {
+        return None;
+    }
+    let millis: u64 = format!("{fraction:0<3}").parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(millis)
 }
 
 fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Problem> {
@@ -102,7 +140,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Problem> {
         return if number == 0 { Ok(0) } else { Err(Problem::NoUnit) };
     }
     match units.iter().find(|(name, _)| *name == unit) {
-        None => Err(Problem::UnknownUnit(unit.to_owned())),
+        None => Err(Problem::UnknownUnit(number, unit.to_owned())),
         Some((_, factor)) => number.checked_mul(*factor).ok_or(Problem::TooLarge),
     }
 }
@@ -125,12 +163,11 @@ mod tests {
         }
         for (text, message, hint) in [
             ("10", "10 what? a duration carries its unit", r#"write "10s""#),
-            ("10sec", "a duration has no unit `sec`", r#"write it like "250ms", "10s", "5m" or "1h""#),
-            (
-                "1.5s",
-                "`1.5s` is not a duration",
-                "write a whole number and a unit, like \"250ms\", \"10s\", \"5m\" or \"1h\"",
-            ),
+            ("10sec", "a duration has no unit `sec`", r#"write "10s""#),
+            ("10parsec", "a duration has no unit `parsec`", r#"write it like "250ms", "10s", "5m" or "1h""#),
+            ("10us", "a duration has no unit `us`", r#"the shortest time is "1ms""#),
+            ("1.5s", "`1.5s` is not a duration", r#"write a whole number: "1500ms""#),
+            ("1h30m", "a duration has no unit `h30m`", "write it like \"250ms\", \"10s\", \"5m\" or \"1h\""),
         ] {
             let fault = duration(text, Duration::ZERO).unwrap_err();
             assert_eq!((fault.message.as_str(), fault.hint.as_deref()), (message, Some(hint)));
@@ -170,7 +207,8 @@ mod tests {
         }
         for (text, message, hint) in [
             ("64", "64 what? a size carries its unit", r#"write "64B""#),
-            ("64K", "a size has no unit `K`", r#"write it like "512B", "64KiB", "1MiB" or "10MB""#),
+            ("64K", "a size has no unit `K`", r#"write "64KiB""#),
+            ("64q", "a size has no unit `q`", r#"write it like "512B", "64KiB", "1MiB" or "10MB""#),
             ("1KiB", "1KiB is out of range", "at least 2048 bytes"),
             ("1MiB", "1MiB is out of range", "at most 65535 bytes"),
         ] {
