@@ -8,15 +8,14 @@ mod check;
 mod run;
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use idleway::config::{Faults, Overrides, Plan};
+use idleway::config::Faults;
 
 pub(crate) use self::run::start;
-use crate::{demo, witness};
+use crate::{colour, demo, witness};
 
 /// An API gateway that sends a request to an idle backend, never to a busy one.
 #[derive(Debug, Parser)]
@@ -44,7 +43,7 @@ enum Command {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Exit code 78 (`EX_CONFIG`).
-    Misconfigured(String),
+    Misconfigured(Faults),
     /// Exit code 1.
     Failed(anyhow::Error),
     /// What was found is said already; this is its exit code.
@@ -59,7 +58,7 @@ impl From<anyhow::Error> for Failure {
 
 impl From<Faults> for Failure {
     fn from(faults: Faults) -> Self {
-        Failure::Misconfigured(faults.to_string())
+        Failure::Misconfigured(faults)
     }
 }
 
@@ -71,22 +70,25 @@ pub(crate) fn main() -> ExitCode {
         Command::Witness(args) => witness::witness(&args),
         Command::Check(args) => check::check(&args),
     };
-    let (code, text) = match done {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Found(code)) => return ExitCode::from(code),
-        Err(Failure::Misconfigured(faults)) => (78, faults),
-        Err(Failure::Failed(error)) => (1, format!("idleway: {error:#}")),
-    };
-    // Where standard error is closed, the code has to say it all.
-    let _ = writeln!(io::stderr(), "{text}");
-    ExitCode::from(code)
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Found(code)) => ExitCode::from(code),
+        Err(Failure::Misconfigured(faults)) => {
+            tell(&faults);
+            ExitCode::from(78)
+        }
+        Err(Failure::Failed(error)) => {
+            // Where standard error is closed, the code has to say it all.
+            let _ = writeln!(io::stderr(), "idleway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-pub(crate) fn read(file: &Path, overrides: Overrides) -> Result<Plan, Failure> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::Misconfigured(format!("{name}: cannot be read: {error}")))?;
-    Ok(overrides.over_toml(&text, &name)?)
+/// The faults on standard error.
+fn tell(faults: &Faults) {
+    let mut out = io::stderr().lock();
+    let _ = if colour::on(&out) { writeln!(out, "{}", faults.coloured()) } else { writeln!(out, "{faults}") };
 }
 
 /// A line on standard output. Where nobody reads it any more, the program goes on.

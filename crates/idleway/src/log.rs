@@ -2,7 +2,7 @@
 //!
 //! Whoever reads it may stall or go away: that costs lines of the log, never an answer, and the log says how many.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::colour;
 
 /// Lines that wait to be written; beyond them lines are lost.
 const WAITING: usize = 4096;
@@ -32,7 +34,7 @@ pub(crate) fn start() {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(colour::on(&io::stderr()))
         .with_writer(log)
         .init();
 }

@@ -1,38 +1,61 @@
 //! `idleway check`: what is wrong with a configuration, or what it means.
 
-use std::path::PathBuf;
+mod json;
+mod summary;
 
-use clap::Args;
-use idleway::config::Overrides;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use super::{Failure, read, say};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory};
+use idleway::config::{Faults, Plan, Source};
+
+use super::{Cli, Failure, say, tell};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The configuration file.
-    file: PathBuf,
+    /// The configuration files; `-` reads standard input.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Say it as JSON on standard output, one object in a line for each file: for editors and CI.
+    #[arg(long, conflicts_with = "print")]
+    json: bool,
+    /// Show what the file comes to, as a file in which every key stands.
+    #[arg(long)]
+    print: bool,
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let file = &args.file;
-    let plan = read(file, Overrides::default())?;
-    say(&format!("{} is good: it listens on {}", file.display(), plan.listen));
-    for pool in &plan.pools {
-        let slots: u64 = pool.backends.iter().map(|backend| u64::from(backend.slots)).sum();
-        let when_busy = match pool.queue.length {
-            0 => "refuses when all are busy".to_owned(),
-            length => format!("{length} may wait {:?} when all are busy", pool.queue.wait),
-        };
-        let backends = counted(pool.backends.len() as u64, "backend");
-        say(&format!("pool {}: {backends}, {}, {when_busy}", pool.name, counted(slots, "slot")));
+    if args.print && args.files.len() > 1 {
+        Cli::command().error(ErrorKind::TooManyValues, "--print takes one file").exit();
     }
-    for route in plan.routes.iter() {
-        let pool = plan.pools.get(route.pool).map_or("", |pool| pool.name.as_str());
-        say(&format!("route {route} -> {pool}"));
+    let mut is_good = true;
+    for file in &args.files {
+        let source = read(file);
+        let read = source.and_then(|source| source.plan().map(|plan| (source, plan)));
+        is_good &= read.is_ok();
+        say_of(file, read, args);
     }
-    Ok(())
+    if is_good { Ok(()) } else { Err(Failure::Found(78)) }
 }
 
-fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+fn read(file: &Path) -> Result<Source, Faults> {
+    if file.as_os_str() == "-" {
+        return Source::read_from(io::stdin().lock(), "standard input");
+    }
+    Source::read(file)
+}
+
+fn say_of(file: &Path, read: Result<(Source, Plan), Faults>, args: &CheckArgs) {
+    match read {
+        Ok((source, _)) if args.json => say(&json::of(source.name(), None)),
+        Err(faults) if args.json => say(&json::of(faults.name(), Some(&faults))),
+        Ok((source, plan)) if args.print => say(source.print(&plan).trim_end()),
+        Ok((source, plan)) => {
+            let name =
+                if file.as_os_str() == "-" { source.name().to_owned() } else { file.display().to_string() };
+            say(&format!("{name} is good: {}", source.hide(&summary::of(&plan))));
+        }
+        Err(faults) => tell(&faults),
+    }
 }

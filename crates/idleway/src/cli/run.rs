@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, CommandFactory};
 use idleway::Gateway;
-use idleway::config::{Overrides, Plan};
+use idleway::config::{Overrides, Plan, Source};
 
-use super::{Cli, Failure, read, say};
+use super::{Cli, Failure, say};
 use crate::{descriptors, listener, log, signals};
 
 #[derive(Debug, Args)]
@@ -32,8 +32,10 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     log::start();
     let overrides = Overrides { listen: args.listen, threads: args.threads };
     let plan = match (&args.config, args.urls.as_slice()) {
-        (Some(file), _) => read(file, overrides)?,
-        (None, []) if Path::new(USUAL_FILE).exists() => read(Path::new(USUAL_FILE), overrides)?,
+        (Some(file), _) => overrides.over(&Source::read(file)?)?,
+        (None, []) if Path::new(USUAL_FILE).exists() => {
+            overrides.over(&Source::read(Path::new(USUAL_FILE))?)?
+        }
         (None, []) => {
             let missing = clap::error::ErrorKind::MissingRequiredArgument;
             let text = "there is no idleway.toml here: name a file with --config, or backends by their URLs,\n  \

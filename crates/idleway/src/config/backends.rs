@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::{BackendEntry, BackendKeys};
 use super::meaning::{Reading, SLOTS};
 use super::origin::{Host, Origin};
@@ -24,7 +24,7 @@ impl Reading<'_> {
     ) -> Vec<BackendPlan> {
         if list.get_ref().is_empty() {
             let hint = r#"write: backends = ["http://127.0.0.1:6000"]"#;
-            self.fault(Fault::new("a pool needs at least one backend").hint(hint), list.span());
+            self.secondary(Fault::new("a pool needs at least one backend").hint(hint), list.span());
         }
         let entries = list.into_inner();
         entries.into_iter().filter_map(|entry| self.backend(entry, slots, resolve, listen)).collect()
@@ -78,7 +78,7 @@ impl Reading<'_> {
             self.fault(circle(&origin), span.clone());
         }
         if let Some((first, table)) = origin.aliases().find_map(|alias| self.origins.get(&alias)).cloned() {
-            let problem = format!("{origin} is listed twice{}", self.since(first));
+            let problem = format!("{} is listed twice{}", told(&origin), self.since(first));
             let hint = if table == self.table {
                 "its slots are counted in one place: list it once, with `slots`"
             } else {
@@ -119,6 +119,9 @@ impl Reading<'_> {
 }
 
 fn circle(origin: &Origin) -> Fault {
-    Fault::new(format!("{origin} is the gateway's own listener: a request would go round in a circle"))
-        .hint("give the gateway another address with `listen`, or this backend another port")
+    Fault::new(format!(
+        "{} is the gateway's own listener: a request would go round in a circle",
+        told(origin)
+    ))
+    .hint("give the gateway another address with `listen`, or this backend another port")
 }

@@ -17,7 +17,7 @@ impl Faults {
     /// `name` is what stands before each line and column: a file name, or "command line".
     pub(super) fn new(name: &str, mut faults: Vec<Fault>) -> Self {
         // Faults without a place are about the whole: they come last.
-        faults.sort_by_key(|fault| fault.place.map_or((usize::MAX, 0), |place| (place.line, place.column)));
+        faults.sort_by_key(|fault| fault.place().map_or((usize::MAX, 0), |place| (place.line, place.column)));
         Faults { name: name.to_owned(), faults }
     }
 
@@ -44,7 +44,7 @@ impl Faults {
                 f.write_str("\n\n")?;
             }
             write!(f, "{}{}:", paint.place, self.name)?;
-            if let Some(place) = fault.place {
+            if let Some(place) = fault.place() {
                 write!(f, "{}:{}:", place.line, place.column)?;
             }
             write!(f, "{} ", paint.end)?;
@@ -96,17 +96,45 @@ pub struct Fault {
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
-    /// Where it stands; none when it stands nowhere (something is missing, or there is no file).
-    pub place: Option<Place>,
-    /// Where the text at fault ends: the place behind its last character.
-    pub end: Option<Place>,
+    /// None when it stands nowhere (something is missing, or there is no file).
+    stands: Option<Box<Stands>>,
+}
+
+/// Where a fault stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stands {
+    place: Place,
+    end: Place,
+    text: String,
+    excerpt: String,
+}
+
+impl Fault {
+    /// Where the text at fault begins; none when the fault stands nowhere (something is missing, or there is no
+    /// file).
+    pub fn place(&self) -> Option<Place> {
+        self.stands.as_ref().map(|stands| stands.place)
+    }
+
+    /// The place behind the last character of the text at fault.
+    pub fn end(&self) -> Option<Place> {
+        self.stands.as_ref().map(|stands| stands.end)
+    }
+
+    /// The text at fault, as it stands in the file: its first 1000 characters.
+    pub fn text(&self) -> Option<&str> {
+        self.stands.as_ref().map(|stands| stands.text.as_str())
+    }
+
     /// The line it stands on with a second line of `^` under the text at fault.
-    pub excerpt: Option<String>,
+    pub fn excerpt(&self) -> Option<&str> {
+        self.stands.as_ref().map(|stands| stands.excerpt.as_str())
+    }
 }
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Fault { message: message.into(), hint: None, place: None, end: None, excerpt: None }
+        Fault { message: message.into(), hint: None, stands: None }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
@@ -115,14 +143,19 @@ impl Fault {
 
     /// The fault stands at these bytes of `text`.
     pub(super) fn at(self, text: &str, span: Range<usize>) -> Self {
-        let place = Some(Place::of(text, span.start));
-        let end = Some(Place::of(text, span.end));
-        Fault { place, end, excerpt: Some(excerpt(text, span)), ..self }
+        let at_fault = &text[border(text, span.start)..border(text, span.end)];
+        let stands = Stands {
+            place: Place::of(text, span.start),
+            end: Place::of(text, span.end),
+            text: at_fault.chars().take(MOST_TEXT).collect(),
+            excerpt: excerpt(text, span),
+        };
+        Fault { stands: Some(Box::new(stands)), ..self }
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, paint: &Paint) -> fmt::Result {
         write!(f, "{}{}{}", paint.message, self.message, paint.end)?;
-        let mut lines = self.excerpt.iter().flat_map(|excerpt| excerpt.lines());
+        let mut lines = self.excerpt().into_iter().flat_map(str::lines);
         if let Some(line) = lines.next() {
             write!(f, "\n    {line}")?;
         }
@@ -135,6 +168,18 @@ impl Fault {
         Ok(())
     }
 }
+
+/// Around what a message tells of a text in the file: until it is known whether that may be shown.
+pub(super) const MARK_START: char = '\u{2}';
+pub(super) const MARK_END: char = '\u{3}';
+
+/// What a message tells of a text in the file. Where that was expanded, the file's own words are shown instead.
+pub(super) fn told(text: impl fmt::Display) -> String {
+    let text = text.to_string().replace([MARK_START, MARK_END], " ");
+    format!("{MARK_START}{text}{MARK_END}")
+}
+
+const MOST_TEXT: usize = 1000;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,6 +14,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::expand::{Lookup, Veil};
 use super::fault::Fault;
 use super::value::{Count, Methods, Period, Share, Size, Statuses};
 use super::words::{shape_fault, syntax_fault};
@@ -235,13 +236,14 @@ pub(super) struct Understood {
     /// The keys that were taken out, each as the names that lead to it; of an element of a list, the list's and
     /// [`ELEMENT`]. A path without names is the whole file.
     pub(super) lost: Vec<Vec<String>>,
+    pub(super) veil: Veil,
 }
 
 /// What stands for the place in a list.
 pub(super) const ELEMENT: &str = "[]";
 
 /// Reads the file as far as it can be understood, and says what could not be.
-pub(super) fn read(text: &str) -> Understood {
+pub(super) fn read(text: &str, lookup: Lookup<'_>) -> Understood {
     let mut read = Understood::default();
     // Only the first: what a parser says after it has lost its place helps nobody.
     let mut top = match DeTable::parse(text) {
@@ -252,6 +254,14 @@ pub(super) fn read(text: &str) -> Understood {
             return read;
         }
     };
+    for (span, fault) in read.veil.expand(&mut top, lookup) {
+        read.faults.push(fault.at(text, span.clone()));
+        let mut path = Vec::new();
+        if take_out(&mut top, &span, &mut path) {
+            path.reverse();
+            read.lost.push(path);
+        }
+    }
     let mut default_pool = DeTable::new();
     for key in POOL_KEYS {
         if let Some((key, value)) = top.remove_entry(key) {
@@ -276,7 +286,11 @@ impl Understood {
             let mut path = Vec::new();
             let taken_out = error.span().is_some_and(|span| take_out(&mut table, &span, &mut path));
             path.reverse();
-            self.faults.push(shape_fault(text, &error, &path));
+            let fault = shape_fault(&error, &path);
+            self.faults.push(match error.span() {
+                Some(span) => self.veil.hide(fault, &span).at(text, span),
+                None => self.veil.hide(fault, &(0..0)),
+            });
             if !taken_out || self.faults.len() >= ENOUGH {
                 self.lost.push(Vec::new());
                 return T::default();

@@ -6,11 +6,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use super::fault::{Fault, Faults, Place};
+use super::expand::{Lookup, Veil};
+use super::fault::{Fault, Faults, Place, told};
 use super::file::{
     self, BackendEntry, ClientKeys, ELEMENT, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, Understood,
 };
@@ -18,6 +20,7 @@ use super::origin::Origin;
 use super::plan::{
     ClientPlan, DRAIN_TIMEOUT, FairBy, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan,
 };
+use super::source::Source;
 use super::units;
 use super::value::{Count, Period, Share, Size};
 
@@ -25,7 +28,16 @@ use super::value::{Count, Period, Share, Size};
 const DEFAULT_POOL: &str = "default";
 
 impl Plan {
-    /// Reads a configuration file. `name` is what faults call it.
+    /// Reads a configuration file, with what `${NAME}` and `${file:PATH}` stand for in it ([`Source::read`]).
+    ///
+    /// # Errors
+    /// Why it cannot be read, or everything that is wrong with it, each with its place.
+    pub fn read(path: impl AsRef<Path>) -> Result<Plan, Faults> {
+        Source::read(path.as_ref())?.plan()
+    }
+
+    /// Reads the text of a configuration file, and nothing else: `${` is a fault, where [`Plan::read`] and
+    /// [`Source::expanding`] look at the process's environment and at files. `name` is what faults call it.
     ///
     /// # Errors
     /// Everything that is wrong with the file, each with its place.
@@ -52,12 +64,24 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// As [`Source::plan`], with these settings instead of the file's.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each with its place.
+    pub fn over(self, source: &Source) -> Result<Plan, Faults> {
+        self.over_text(source.text(), source.name(), source.lookup())
+    }
+
     /// As [`Plan::from_toml`], with these settings instead of the file's.
     ///
     /// # Errors
     /// Everything that is wrong with the file, each with its place.
     pub fn over_toml(self, text: &str, name: &str) -> Result<Plan, Faults> {
-        Reading::new(self, Some(text)).finish(file::read(text), name)
+        self.over_text(text, name, Lookup::Nowhere)
+    }
+
+    fn over_text(self, text: &str, name: &str, lookup: Lookup<'_>) -> Result<Plan, Faults> {
+        Reading::new(self, Some(text)).finish(file::read(text, lookup), name)
     }
 
     /// As [`Plan::from_urls`], with these settings instead of the defaults.
@@ -81,6 +105,8 @@ pub(super) struct Reading<'a> {
     pub(super) faults: Vec<Fault>,
     /// Where the values stand whose meaning is at fault.
     at_fault: Vec<Range<usize>>,
+    /// What was expanded.
+    pub(super) veil: Veil,
     /// What could not be read, as in [`Understood::lost`].
     lost: Vec<Vec<String>>,
     /// The names that lead to the table that is being read.
@@ -98,6 +124,7 @@ impl<'a> Reading<'a> {
             text,
             faults: Vec::new(),
             at_fault: Vec::new(),
+            veil: Veil::default(),
             lost: Vec::new(),
             table: Vec::new(),
             origins: HashMap::new(),
@@ -110,6 +137,7 @@ impl Reading<'_> {
     fn finish(mut self, understood: Understood, name: &str) -> Result<Plan, Faults> {
         self.faults = understood.faults;
         self.lost = understood.lost;
+        self.veil = understood.veil;
         let plan = self.plan(understood.file);
         if self.faults.is_empty() { Ok(plan) } else { Err(Faults::new(name, self.faults)) }
     }
@@ -265,9 +293,12 @@ impl Reading<'_> {
         let wait_max = self.duration(keys.wait_max, wait, SHORTEST);
         if let [_, Some(span)] = spans.clone()
             && wait_max < wait
-            && self.are_sound(spans)
+            && self.are_sound(spans.clone())
         {
-            let fault = Fault::new(format!("{wait_max:?} is shorter than `wait`, which is {wait:?}"));
+            let wait = self.veil.shown(spans[0].as_ref(), format!("{wait:?}"));
+            let problem =
+                format!("{} is shorter than `wait`, which is {wait}", told(format!("{wait_max:?}")));
+            let fault = Fault::new(problem);
             let hint = "`wait_max` is for those who ask to wait longer: leave it out, or shorten `wait`";
             self.secondary(fault.hint(hint), span);
         }
@@ -418,6 +449,7 @@ impl Reading<'_> {
     }
 
     fn placed(&self, fault: Fault, span: Range<usize>) -> Fault {
+        let fault = self.veil.hide(fault, &span);
         match self.text {
             Some(text) => fault.at(text, span),
             None => fault,
@@ -434,7 +466,8 @@ impl Reading<'_> {
 fn listen(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
         let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(5000);
-        Fault::new(format!("`{text}` is not an address to listen on"))
+        let port = told(port);
+        Fault::new(format!("`{}` is not an address to listen on", told(text)))
             .hint(format!("write \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for the whole network"))
     })
 }

@@ -4,6 +4,7 @@
 //! refuses what it does not know; `plan` is what it means, complete and checked, made by `meaning`.
 
 mod backends;
+mod expand;
 mod fault;
 mod file;
 mod habits;
@@ -14,8 +15,10 @@ mod nearest;
 mod network;
 mod origin;
 mod plan;
+mod print;
 mod routing;
 mod sharing;
+mod source;
 mod units;
 mod value;
 mod words;
@@ -30,10 +33,13 @@ pub use plan::{
     RetryPlan,
 };
 
+pub use source::Source;
+
 /// Reads a duration as the configuration writes it: `250ms`, `10s`, `5m`, `1h`; a bare `0` needs no unit.
 ///
 /// # Errors
 /// What is wrong with it, with a hint and without a place.
 pub fn duration(text: &str) -> Result<std::time::Duration, Fault> {
-    units::duration(text, std::time::Duration::ZERO)
+    let unmarked = |fault| expand::Veil::default().hide(fault, &(0..0));
+    units::duration(text, std::time::Duration::ZERO).map_err(unmarked)
 }

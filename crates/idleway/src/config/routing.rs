@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use crate::route::{Route, Routes};
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::RouteKeys;
 use super::meaning::Reading;
 use super::nearest::nearest;
@@ -113,7 +113,9 @@ impl Reading<'_> {
             let known = pools.iter().map(|pool| pool.get_ref().as_str());
             let near = name.as_ref().and_then(|name| nearest(name.get_ref(), known));
             let (fault, span) = match name {
-                Some(name) => (Fault::new(format!("there is no pool `{}`", name.get_ref())), name.span()),
+                Some(name) => {
+                    (Fault::new(format!("there is no pool `{}`", told(name.get_ref()))), name.span())
+                }
                 None => (Fault::new("the route does not say to which pool it leads"), route),
             };
             let near = near.map(|near| format!("did you mean `{near}`?"));

@@ -9,7 +9,7 @@ use idleway_core::Lane;
 use idleway_h1::Known;
 use toml::Spanned;
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::Weights;
 use super::meaning::Reading;
 use super::nearest::nearest;
@@ -104,7 +104,7 @@ impl Reading<'_> {
         for entry in entries {
             let network = self.value(Some(entry), None, |text| {
                 text.parse::<Network>().map(Some).map_err(|problem| {
-                    Fault::new(format!("`{text}`: {problem}"))
+                    Fault::new(format!("`{}`: {problem}", told(&text)))
                         .hint(r#"write it like "10.0.0.0/8", "fd00::/8" or "127.0.0.1""#)
                 })
             });
@@ -136,7 +136,7 @@ fn word_or_field<T, const N: usize>(
     let found = words.into_iter().find(|(word, _)| *word == text);
     found.map(|(_, meaning)| meaning).ok_or_else(|| match field_name(text) {
         Ok(name) if text.contains('-') => {
-            let hint = format!("for what that field says write \"header:{name}\"");
+            let hint = format!("for what that field says write \"header:{}\"", told(name));
             none_of(&known, text).hint(hint)
         }
         _ => none_of(&known, text),
@@ -144,7 +144,7 @@ fn word_or_field<T, const N: usize>(
 }
 
 fn none_of(known: &[&str], text: &str) -> Fault {
-    let fault = Fault::new(format!("`{text}` is not a choice here"));
+    let fault = Fault::new(format!("`{}` is not a choice here", told(text)));
     if let Some(near) = nearest(text, known.iter().copied().filter(|word| *word != "header:NAME")) {
         return fault.hint(format!("did you mean \"{near}\"?"));
     }
@@ -165,7 +165,7 @@ fn field_of_its_own(text: &str) -> Result<String, Fault> {
     let name = field_name(text)?;
     let known = Known::of(&name);
     if known == Known::Host || known == Known::ContentLength || known.is_hop_by_hop() {
-        let fault = Fault::new(format!("`{name}` means something else already"));
+        let fault = Fault::new(format!("`{}` means something else already", told(name)));
         return Err(fault.hint("choose a field of its own, like \"x-request-deadline\""));
     }
     Ok(name)
@@ -175,7 +175,7 @@ fn field_of_its_own(text: &str) -> Result<String, Fault> {
 fn field_name(text: &str) -> Result<String, Fault> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(is_token) {
-        let fault = Fault::new(format!("`{text}` is not the name of a header field"));
+        let fault = Fault::new(format!("`{}` is not the name of a header field", told(text)));
         return Err(fault.hint("a name has letters, digits and `-`, like \"x-api-key\""));
     }
     Ok(text.to_ascii_lowercase())

@@ -1,6 +1,6 @@
 //! What could not be read, in the words of who wrote it rather than those of the parser.
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::{ELEMENT, POOL_KEYS};
 use super::habits;
 use super::nearest::nearest;
@@ -57,14 +57,10 @@ pub(super) const GATEWAY_KEYS: [&str; 9] =
     ["listen", "threads", "drain_timeout", "access_log", "trusted", "limits", "client", "pools", "routes"];
 
 /// `path` leads to what is at fault.
-pub(super) fn shape_fault(text: &str, error: &toml::de::Error, path: &[String]) -> Fault {
-    let fault = match error.message().strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
+pub(super) fn shape_fault(error: &toml::de::Error, path: &[String]) -> Fault {
+    match error.message().strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
         Some((key, known)) => unknown_key(key, known),
         None => wrong_kind(error.message(), path),
-    };
-    match error.span() {
-        Some(span) => fault.at(text, span),
-        None => fault,
     }
 }
 
@@ -117,8 +113,12 @@ fn wrong_kind(message: &str, path: &[String]) -> Fault {
     let Some((found, expected)) = kinds.and_then(|kinds| kinds.split_once(", expected ")) else {
         return Fault::new(plain);
     };
-    let found = if found == "map" { "a table" } else { found };
-    let fault = Fault::new(format!("expected {expected}, found {found}"));
+    let shown = match found.strip_prefix("string \"").and_then(|quoted| quoted.strip_suffix('"')) {
+        Some(text) => format!("string \"{}\"", told(text)),
+        None if found == "map" => "a table".to_owned(),
+        None => found.to_owned(),
+    };
+    let fault = Fault::new(format!("expected {expected}, found {shown}"));
     match as_meant(found, expected, path) {
         Some(hint) => fault.hint(hint),
         None => fault,
@@ -138,7 +138,7 @@ fn as_meant(found: &str, expected: &str, path: &[String]) -> Option<String> {
         ("a table", "retry") => Some(format!("write: retry = {{ attempts = {} }}", number.unwrap_or("3"))),
         ("a table", "health") => {
             let path = text.filter(|text| text.starts_with('/')).unwrap_or("/healthz");
-            Some(format!(r#"write: health = {{ path = "{path}" }}"#))
+            Some(format!(r#"write: health = {{ path = "{}" }}"#, told(path)))
         }
         ("a table", _) if before == Some("pools") => {
             Some(format!(r#"write: [pools.{last}], and below it backends = ["http://127.0.0.1:6000"]"#))
@@ -155,7 +155,7 @@ fn as_meant(found: &str, expected: &str, path: &[String]) -> Option<String> {
         },
         ("a whole number", _) => {
             let digits = text.filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))?;
-            Some(format!("write {digits} without quotes"))
+            Some(format!("write {} without quotes", told(digits)))
         }
         ("a string", ELEMENT | "path") => None,
         ("a string", "listen") => number.map(|port| format!("write: listen = \"127.0.0.1:{port}\"")),
