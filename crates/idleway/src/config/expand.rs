@@ -4,6 +4,7 @@
 //! ([`told`](super::fault::told)), so that the file's words can stand there too.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 
@@ -249,9 +250,44 @@ fn literal_pieces(text: &Expanded) -> impl Iterator<Item = &str> {
 const A_FEW: usize = 4;
 
 fn replaced(text: &str, part: &Part) -> String {
+    other_spellings(&part.meant).iter().fold(without(text, &part.meant, &part.written), |text, spelling| {
+        without(&text, spelling, &part.written)
+    })
+}
+
+/// How a value is spelt where it is not told as it came.
+fn other_spellings(value: &str) -> Vec<String> {
+    let mut spellings = Vec::new();
+    spellings.extend(super::duration(value).ok().map(|time| format!("{time:?}")));
+    spellings.extend(value.parse::<SocketAddr>().ok().map(|address| address.to_string()));
+    spellings.extend(value.contains('%').then(|| decoded(value)));
+    spellings.extend(value.strip_prefix("header:").map(str::to_owned));
+    if let Some((_, origin)) = value.split_once("://") {
+        let host = origin.split_once(':').map_or(origin, |(host, _)| host);
+        spellings.extend([origin.to_owned(), host.trim_end_matches(['.', '/']).to_owned()]);
+    }
+    spellings.retain(|spelling| spelling != value && !spelling.is_empty());
+    spellings
+}
+
+/// A path as a route shows it: without percent-encodings (RFC 3986 section 2.1).
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let escaped = (first == b'%').then(|| behind.get(..2)).flatten();
+        let digits = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn without(text: &str, value: &str, written: &str) -> String {
     // Of the same length in bytes as the text, unlike its capital letters beyond ASCII.
-    let (lower, wanted) = (text.to_ascii_lowercase(), part.meant.to_ascii_lowercase());
-    let is_few = part.meant.chars().count() < A_FEW;
+    let (lower, wanted) = (text.to_ascii_lowercase(), value.to_ascii_lowercase());
+    let is_few = value.chars().count() < A_FEW;
     let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let (mut shown, mut from) = (String::new(), 0);
     for (at, _) in lower.match_indices(&wanted) {
@@ -261,7 +297,7 @@ fn replaced(text: &str, part: &Part) -> String {
             continue;
         }
         shown += &text[from..at];
-        shown += &part.written;
+        shown += written;
         from = end;
     }
     shown + &text[from..]

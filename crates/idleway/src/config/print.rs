@@ -128,11 +128,13 @@ impl<'a> Page<'a> {
             let url = url.filter(|url| expands(url.get_ref()));
             let url = url.map_or_else(|| quoted(&backend.origin), |url| self.in_its_words(url));
             let slots = backend.slots;
+            let by_pool =
+                self::own(words, "resolve").is_some_and(expands) && self::own(own, "resolve").is_none();
             let resolve = match backend.origin.host {
-                Host::Name(_) => {
+                Host::Name(_) if !by_pool => {
                     format!(", resolve = {}", self.value(own, "resolve", quoted(resolve(backend.resolve))))
                 }
-                Host::Ip(_) => String::new(),
+                _ => String::new(),
             };
             self.written += &format!("    {{ url = {url}, slots = {slots}{resolve} }},\n");
         }
@@ -164,7 +166,7 @@ impl<'a> Page<'a> {
         self.header(&format!("[pools.{name}.queue]"));
         self.line(words, "length", queue.length);
         self.line(words, "wait", quoted(in_largest_time(queue.wait)));
-        self.line(words, "wait_max", quoted(in_largest_time(queue.wait_max)));
+        self.line_after(words, "wait_max", "wait", quoted(in_largest_time(queue.wait_max)));
     }
 
     fn retry(&mut self, words: Words<'a>, name: &str, retry: &RetryPlan) {
@@ -181,7 +183,7 @@ impl<'a> Page<'a> {
         self.header(&format!("[pools.{name}.health]"));
         self.line(words, "failures", health.failures);
         self.line(words, "pause", quoted(in_largest_time(health.pause)));
-        self.line(words, "pause_max", quoted(in_largest_time(health.pause_max)));
+        self.line_after(words, "pause_max", "pause", quoted(in_largest_time(health.pause_max)));
         self.line(words, "outlier", percent(health.outlier.unwrap_or(0)));
         self.line(words, "panic", percent(health.panic));
         self.line(words, "slow_start", quoted(in_largest_time(health.slow_start)));
@@ -259,6 +261,15 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// A key that may follow another one, whose value would be shown by it where that is expanded.
+    fn line_after(&mut self, words: Words<'a>, key: &str, first: &str, value: impl Display) {
+        if own(words, first).is_some_and(expands) && own(words, key).is_none() {
+            self.comment(&format!("{key}: by `{first}`"));
+        } else {
+            self.line(words, key, value);
+        }
+    }
+
     /// A key that means something only beside another.
     fn line_where(&mut self, words: Words<'a>, key: &str, value: impl Display, means: bool, beside: &str) {
         if means {
@@ -270,7 +281,8 @@ impl<'a> Page<'a> {
 
     /// What is to stand for the key: the value, or the words of the file where something is expanded in them.
     fn value(&self, words: Words<'a>, key: &str, value: impl Display) -> String {
-        let written = words.and_then(|words| words.get(key)).filter(|written| expands(written.get_ref()));
+        let written = words.and_then(|words| words.get(key));
+        let written = written.filter(|written| expands(written.get_ref()));
         written.map_or_else(|| value.to_string(), |written| self.in_its_words(written))
     }
 
@@ -309,6 +321,11 @@ fn expands(value: &DeValue<'_>) -> bool {
         DeValue::Table(keys) => keys.iter().any(|(_, value)| expands(value.get_ref())),
         _ => false,
     }
+}
+
+/// What stands for the key.
+fn own<'a>(words: Words<'a>, key: &str) -> Option<&'a DeValue<'a>> {
+    words.and_then(|words| words.get(key)).map(toml::Spanned::get_ref)
 }
 
 fn table<'a>(table: &'a DeTable<'a>, key: &str) -> Words<'a> {

@@ -5,6 +5,7 @@
 mod backend;
 mod check;
 mod gateway;
+mod secrets;
 mod usage;
 
 use std::io::{BufRead, BufReader, Read, Write};
