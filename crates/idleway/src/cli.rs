@@ -37,6 +37,8 @@ enum Command {
     Witness(witness::WitnessArgs),
     /// Check a configuration file, and say what it means.
     Check(check::CheckArgs),
+    /// Print the JSON Schema of the configuration file, for editors.
+    Schema,
 }
 
 /// Why the program did not do what it was asked.
@@ -69,6 +71,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Backend(args) => backend::backend(&args).map_err(Failure::from),
         Command::Witness(args) => witness::witness(&args),
         Command::Check(args) => check::check(&args),
+        Command::Schema => schema(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,6 +86,12 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn schema() -> Result<(), Failure> {
+    let schema = serde_json::to_string_pretty(&idleway::config::schema()).map_err(anyhow::Error::from)?;
+    say(&schema);
+    Ok(())
 }
 
 /// The faults on standard error.

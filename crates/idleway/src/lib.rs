@@ -17,6 +17,7 @@ pub mod config;
 mod control;
 mod error;
 mod gateway;
+#[cfg(feature = "cli")]
 pub mod generic_backend;
 mod live;
 mod message;

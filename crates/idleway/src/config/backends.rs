@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use toml::Spanned;
-
 use super::fault::{Fault, told};
 use super::file::{BackendEntry, BackendKeys};
 use super::meaning::{Reading, SLOTS};
 use super::origin::{Host, Origin};
 use super::plan::{BackendPlan, Resolve};
 use super::sharing::word;
+use super::spanned::Spanned;
 use super::value::Period;
 
 impl Reading<'_> {

@@ -4,12 +4,12 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use idleway_h1::{HeadReader, Known, Limits};
-use toml::Spanned;
 
 use super::fault::{Fault, told};
 use super::file::HealthKeys;
 use super::health::{HealthPlan, HttpProbe, ProbeKind, ProbePlan};
 use super::meaning::{Reading, SHORTEST};
+use super::spanned::Spanned;
 use super::value::{Period, Status, Statuses};
 
 /// Of what is counted in a row.

@@ -9,18 +9,16 @@ use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::time::Duration;
 
-use toml::Spanned;
-
 use super::expand::{Lookup, Veil};
 use super::fault::{Fault, Faults, Place, told};
-use super::file::{
-    self, BackendEntry, ClientKeys, ELEMENT, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, Understood,
-};
+use super::file::{BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys};
 use super::origin::Origin;
 use super::plan::{
     ClientPlan, DRAIN_TIMEOUT, FairBy, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan,
 };
+use super::read::{self, ELEMENT, Understood};
 use super::source::Source;
+use super::spanned::Spanned;
 use super::units;
 use super::value::{Count, Period, Share, Size};
 
@@ -81,7 +79,7 @@ impl Overrides {
     }
 
     fn over_text(self, text: &str, name: &str, lookup: Lookup<'_>) -> Result<Plan, Faults> {
-        Reading::new(self, Some(text)).finish(file::read(text, lookup), name)
+        Reading::new(self, Some(text)).finish(read::read(text, lookup), name)
     }
 
     /// As [`Plan::from_urls`], with these settings instead of the defaults.

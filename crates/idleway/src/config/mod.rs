@@ -16,9 +16,13 @@ mod network;
 mod origin;
 mod plan;
 mod print;
+mod read;
 mod routing;
+#[cfg(feature = "cli")]
+mod schema;
 mod sharing;
 mod source;
+mod spanned;
 mod units;
 mod value;
 mod words;
@@ -33,6 +37,8 @@ pub use plan::{
     RetryPlan,
 };
 
+#[cfg(feature = "cli")]
+pub use schema::schema;
 pub use source::Source;
 
 /// Reads a duration as the configuration writes it: `250ms`, `10s`, `5m`, `1h`; a bare `0` needs no unit.

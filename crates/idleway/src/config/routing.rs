@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
 use crate::route::{Route, Routes};
 
 use super::fault::{Fault, told};
 use super::file::RouteKeys;
 use super::meaning::Reading;
 use super::nearest::nearest;
+use super::spanned::Spanned;
 use super::value::Methods;
 
 impl Reading<'_> {

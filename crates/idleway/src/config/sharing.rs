@@ -7,7 +7,6 @@ use std::ops::RangeInclusive;
 
 use idleway_core::Lane;
 use idleway_h1::Known;
-use toml::Spanned;
 
 use super::fault::{Fault, told};
 use super::file::Weights;
@@ -15,6 +14,7 @@ use super::meaning::Reading;
 use super::nearest::nearest;
 use super::network::Network;
 use super::plan::{Abandon, FairBy, Fin, Priority};
+use super::spanned::Spanned;
 use super::value::Count;
 
 impl Reading<'_> {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::expand::Lookup;
 use super::fault::{Fault, Faults};
-use super::file;
 use super::meaning::Overrides;
 use super::plan::Plan;
 use super::print;
+use super::read;
 
 /// Bytes of a configuration file.
 const LARGEST: u64 = 16 << 20;
@@ -83,7 +83,7 @@ impl Source {
 
     /// `text` with each value that is expanded in this file replaced by its `${…}`.
     pub fn hide(&self, text: &str) -> String {
-        file::read(&self.text, self.lookup()).veil.without_values(text)
+        read::read(&self.text, self.lookup()).veil.without_values(text)
     }
 
     pub(super) fn text(&self) -> &str {

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
-use toml::Spanned;
+
+use super::spanned::Spanned;
 
 /// A duration as written. A number without a unit is let through here, so that [`units`](super::units) can ask for
 /// the unit.

@@ -1,9 +1,10 @@
 //! What could not be read, in the words of who wrote it rather than those of the parser.
 
 use super::fault::{Fault, told};
-use super::file::{ELEMENT, POOL_KEYS};
+use super::file::POOL_KEYS;
 use super::habits;
 use super::nearest::nearest;
+use super::read::ELEMENT;
 use super::units::in_milliseconds;
 
 pub(super) fn syntax_fault(text: &str, error: &toml::de::Error) -> Fault {

@@ -2,8 +2,12 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "cli")]
+mod example;
 mod health;
 mod print;
+#[cfg(feature = "cli")]
+mod schema;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
