@@ -5,6 +5,8 @@
 
 mod backend;
 mod check;
+mod find;
+mod made;
 mod run;
 
 use std::io::{self, Write};
@@ -19,7 +21,21 @@ use crate::{colour, demo, witness};
 
 /// An API gateway that sends a request to an idle backend, never to a busy one.
 #[derive(Debug, Parser)]
-#[command(name = "idleway", version, disable_help_subcommand = true)]
+#[command(name = "idleway", version = env!("IDLEWAY_VERSION"), disable_help_subcommand = true, after_help = "\
+Examples:
+  idleway demo                          see it at work: five backends and the gateway
+  idleway run http://127.0.0.1:6000     the gateway in front of one backend
+  idleway run --config idleway.toml     the gateway as a file says
+  idleway check idleway.toml            what is wrong with a file, or what it means
+
+Exit codes:
+  0   all is well
+  1   it failed while it ran, or was told to stop at once
+  2   wrong usage
+  3   `idleway witness` could show nothing
+  78  the configuration is at fault
+
+Colours follow NO_COLOR and CLICOLOR_FORCE.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -38,7 +54,11 @@ enum Command {
     /// Check a configuration file, and say what it means.
     Check(check::CheckArgs),
     /// Print the JSON Schema of the configuration file, for editors.
-    Schema,
+    Schema(made::SchemaArgs),
+    /// Print the completions of a shell.
+    Completions(made::CompletionsArgs),
+    /// Print the manual page, in roff.
+    Man(made::ManArgs),
 }
 
 /// Why the program did not do what it was asked.
@@ -71,7 +91,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Backend(args) => backend::backend(&args).map_err(Failure::from),
         Command::Witness(args) => witness::witness(&args),
         Command::Check(args) => check::check(&args),
-        Command::Schema => schema(),
+        Command::Schema(_) => made::schema(),
+        Command::Completions(args) => {
+            made::completions(&args);
+            Ok(())
+        }
+        Command::Man(args) => made::man(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,12 +111,6 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn schema() -> Result<(), Failure> {
-    let schema = serde_json::to_string_pretty(&idleway::config::schema()).map_err(anyhow::Error::from)?;
-    say(&schema);
-    Ok(())
 }
 
 /// The faults on standard error.

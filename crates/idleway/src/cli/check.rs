@@ -10,12 +10,20 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory};
 use idleway::config::{Faults, Plan, Source};
 
-use super::{Cli, Failure, say, tell};
+use super::{Cli, Failure, find, say, tell};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway check                              the file that `idleway run` would read
+  idleway check idleway.toml other.toml      several at once
+  idleway check --json - < idleway.toml      for editors and CI
+  idleway check --print idleway.toml         every key, with what it comes to
+
+Ends with 0 where all is well, with 78 where a file is at fault.")]
 pub(super) struct CheckArgs {
-    /// The configuration files; `-` reads standard input.
-    #[arg(value_name = "FILE", required = true)]
+    /// The configuration files; `-` reads standard input [default: the one that `idleway run` would read].
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Say it as JSON on standard output, one object in a line for each file: for editors and CI.
     #[arg(long, conflicts_with = "print")]
@@ -29,8 +37,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
     if args.print && args.files.len() > 1 {
         Cli::command().error(ErrorKind::TooManyValues, "--print takes one file").exit();
     }
+    let files = if args.files.is_empty() { &[find::find()][..] } else { &args.files };
     let mut is_good = true;
-    for file in &args.files {
+    for file in files {
         let source = read(file);
         let read = source.and_then(|source| source.plan().map(|plan| (source, plan)));
         is_good &= read.is_ok();

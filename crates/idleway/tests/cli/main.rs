@@ -5,6 +5,7 @@
 mod backend;
 mod check;
 mod gateway;
+mod habits;
 mod secrets;
 mod usage;
 
@@ -23,8 +24,11 @@ fn idleway(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_idleway"));
     // A folder without an idleway.toml.
     command.args(args).current_dir(env!("CARGO_TARGET_TMPDIR"));
-    for name in ["RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"] {
+    for name in ["RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE", "XDG_CONFIG_HOME", "HOME"] {
         command.env_remove(name);
+    }
+    for name in ["CONFIG", "LISTEN", "THREADS", "LOG"] {
+        command.env_remove(format!("IDLEWAY_{name}"));
     }
     command
 }

@@ -13,7 +13,10 @@ fn wrong_usage_ends_with_2_and_says_how() {
         (&["backend"], "<PORT>"),
         (&["backend", "0", "--delay", "5"], "5 what? a duration carries its unit: write \"5s\""),
         (&["backend", "0", "--slots", "0"], "--slots"),
-        (&["check"], "<FILE>"),
+        (&["check"], "Looked for, in this order:\n  ./idleway.toml\n  /etc/idleway/idleway.toml"),
+        (&["run", "--log", "idleway=loud", "http://127.0.0.1:6000"], "--log"),
+        (&["completions"], "<SHELL>"),
+        (&["man", "nothing"], "there is no command `nothing`"),
     ] {
         let (code, stdout, stderr) = ended(args);
         assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}");
