@@ -17,6 +17,14 @@ impl Faults {
     /// `name` is what stands before each line and column: a file name, or "command line".
     pub(super) fn new(name: &str, mut faults: Vec<Fault>) -> Self {
         // Faults without a place are about the whole: they come last.
+        for text in
+            faults.iter_mut().flat_map(|fault| std::iter::once(&mut fault.message).chain(&mut fault.hint))
+        {
+            // What a file says must not steer the terminal on which it is told.
+            if text.contains(char::is_control) {
+                *text = text.replace(char::is_control, " ");
+            }
+        }
         faults.sort_by_key(|fault| fault.place().map_or((usize::MAX, 0), |place| (place.line, place.column)));
         Faults { name: name.to_owned(), faults }
     }
