@@ -3,10 +3,12 @@
 //! Each text keeps its place, so an excerpt shows the file's own words. What a message says of a text it marks
 //! ([`told`](super::fault::told)), so that the file's words can stand there too.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
@@ -22,6 +24,7 @@ const MOST: usize = 16 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Veil {
     texts: Vec<Expanded>,
+    values: Values,
     /// Bytes that they stand for.
     bytes: usize,
 }
@@ -32,7 +35,7 @@ struct Expanded {
     span: Range<usize>,
     written: String,
     meant: String,
-    parts: Vec<Part>,
+    parts: Vec<Arc<Part>>,
 }
 
 /// `${…}` as written, and what it stands for.
@@ -40,7 +43,12 @@ struct Expanded {
 struct Part {
     written: String,
     meant: String,
+    /// In small letters, what it stands for and how else that is spelt in messages.
+    spellings: Vec<String>,
 }
+
+/// Each `${…}` of a file, by its name: looked up once, however often it stands there.
+type Values = BTreeMap<String, Arc<Part>>;
 
 /// Where `${…}` is looked up.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +80,7 @@ impl Veil {
     ) {
         let span = value.span();
         match value.get_mut() {
-            DeValue::String(text) if text.contains("${") => match expanded(text, lookup) {
+            DeValue::String(text) if text.contains("${") => match expanded(text, lookup, &mut self.values) {
                 Ok((meant, _)) if self.bytes + meant.len() > MOST => {
                     let problem = format!("all texts together stand for more than {} MiB", MOST >> 20);
                     faults.push((span, Fault::new(problem)));
@@ -113,8 +121,7 @@ impl Veil {
     /// The text without anything that was expanded, in whatever case of letters. A value of a few letters counts
     /// where it stands by itself: as a part of words it would be everywhere and tell nothing.
     pub(super) fn without_values(&self, text: &str) -> String {
-        let mut parts: Vec<&Part> = self.texts.iter().flat_map(|text| &text.parts).collect();
-        parts.retain(|part| !part.meant.is_empty());
+        let mut parts: Vec<&Arc<Part>> = self.values.values().collect();
         // One value may be a part of another.
         parts.sort_by_key(|part| std::cmp::Reverse(part.meant.len()));
         parts.into_iter().fold(text.to_owned(), |text, part| replaced(&text, part))
@@ -126,7 +133,7 @@ impl Veil {
 }
 
 /// What the text stands for, and what was expanded in it.
-fn expanded(text: &str, lookup: Lookup<'_>) -> Result<(String, Vec<Part>), Fault> {
+fn expanded(text: &str, lookup: Lookup<'_>, values: &mut Values) -> Result<(String, Vec<Arc<Part>>), Fault> {
     let (mut meant, mut parts) = (String::new(), Vec::new());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -142,9 +149,13 @@ fn expanded(text: &str, lookup: Lookup<'_>) -> Result<(String, Vec<Part>), Fault
             let fault = Fault::new("`${` is not closed");
             return Err(fault.hint("write ${NAME} or ${file:PATH}, or `$${` for a `${` that means itself"));
         };
-        let value = value_of(name, lookup)?;
-        meant += &value;
-        parts.push(Part { written: format!("${{{name}}}"), meant: value });
+        let part = match values.get(name) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Part::new(name, value_of(name, lookup)?)),
+        };
+        values.insert(name.to_owned(), Arc::clone(&part));
+        meant += &part.meant;
+        parts.push(part);
         rest = behind;
     }
     meant += rest;
@@ -218,11 +229,7 @@ fn in_its_words(part: &str, text: &Expanded) -> String {
     if part.eq_ignore_ascii_case(&text.meant) {
         return text.written.clone();
     }
-    let hidden = text
-        .parts
-        .iter()
-        .filter(|part| !part.meant.is_empty())
-        .fold(part.to_owned(), |part, of| replaced(&part, of));
+    let hidden = text.parts.iter().fold(part.to_owned(), |part, of| replaced(&part, of));
     // What is left must be the file's own, or it may be a piece of a value.
     let is_own = hidden.split("${").enumerate().all(|(nth, piece)| {
         let literal =
@@ -250,9 +257,17 @@ fn literal_pieces(text: &Expanded) -> impl Iterator<Item = &str> {
 const A_FEW: usize = 4;
 
 fn replaced(text: &str, part: &Part) -> String {
-    other_spellings(&part.meant).iter().fold(without(text, &part.meant, &part.written), |text, spelling| {
-        without(&text, spelling, &part.written)
-    })
+    part.spellings.iter().fold(text.to_owned(), |text, spelling| without(text, spelling, &part.written))
+}
+
+impl Part {
+    fn new(name: &str, meant: String) -> Self {
+        let mut spellings = other_spellings(&meant);
+        spellings.insert(0, meant.clone());
+        spellings.retain(|spelling| !spelling.is_empty());
+        spellings.iter_mut().for_each(|spelling| spelling.make_ascii_lowercase());
+        Part { written: format!("${{{name}}}"), meant, spellings }
+    }
 }
 
 /// How a value is spelt where it is not told as it came.
@@ -266,7 +281,6 @@ fn other_spellings(value: &str) -> Vec<String> {
         let host = origin.split_once(':').map_or(origin, |(host, _)| host);
         spellings.extend([origin.to_owned(), host.trim_end_matches(['.', '/']).to_owned()]);
     }
-    spellings.retain(|spelling| spelling != value && !spelling.is_empty());
     spellings
 }
 
@@ -284,14 +298,19 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn without(text: &str, value: &str, written: &str) -> String {
-    // Of the same length in bytes as the text, unlike its capital letters beyond ASCII.
-    let (lower, wanted) = (text.to_ascii_lowercase(), value.to_ascii_lowercase());
+/// `value` stands in small letters.
+fn without(text: String, value: &str, written: &str) -> String {
+    // A message is short, and a value may be long.
+    if value.len() > text.len() {
+        return text;
+    }
+    // Of the same length in bytes as the text, unlike its small letters beyond ASCII.
+    let lower = text.to_ascii_lowercase();
     let is_few = value.chars().count() < A_FEW;
     let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let (mut shown, mut from) = (String::new(), 0);
-    for (at, _) in lower.match_indices(&wanted) {
-        let end = at + wanted.len();
+    for (at, _) in lower.match_indices(value) {
+        let end = at + value.len();
         let is_part_of_a_word = joins(text[..at].chars().next_back()) || joins(text[end..].chars().next());
         if is_few && is_part_of_a_word {
             continue;
@@ -308,10 +327,8 @@ mod tests {
     use super::*;
 
     fn text(written: &str, parts: &[(&str, &str)]) -> Expanded {
-        let parts: Vec<Part> = parts
-            .iter()
-            .map(|(written, meant)| Part { written: (*written).to_owned(), meant: (*meant).to_owned() })
-            .collect();
+        let parts: Vec<_> =
+            parts.iter().map(|(name, meant)| Arc::new(Part::new(name, (*meant).to_owned()))).collect();
         let meant =
             parts.iter().fold(written.to_owned(), |text, part| text.replace(&part.written, &part.meant));
         Expanded { span: 0..1, written: written.to_owned(), meant, parts }
@@ -320,21 +337,22 @@ mod tests {
     #[test]
     fn a_dollar_means_itself_unless_a_name_follows_in_braces() {
         for literal in ["", "$", "$$", "$x", "{x}", "$ {x}"] {
-            assert_eq!(expanded(literal, Lookup::Nowhere).unwrap().0, literal);
+            assert_eq!(expanded(literal, Lookup::Nowhere, &mut Values::new()).unwrap().0, literal);
         }
-        assert_eq!(expanded("a$${x}b$${", Lookup::Nowhere).unwrap().0, "a${x}b${");
+        assert_eq!(expanded("a$${x}b$${", Lookup::Nowhere, &mut Values::new()).unwrap().0, "a${x}b${");
         for odd in ["${", "${x", "a${}", "${a-b}", "${X:-1}", "${ X }"] {
-            assert!(expanded(odd, Lookup::System(Path::new("/"))).is_err(), "{odd}");
+            assert!(expanded(odd, Lookup::System(Path::new("/")), &mut Values::new()).is_err(), "{odd}");
         }
-        assert!(expanded("${PATH}", Lookup::Nowhere).is_err());
+        assert!(expanded("${PATH}", Lookup::Nowhere, &mut Values::new()).is_err());
         let path = std::env::var("PATH").unwrap();
-        let (meant, parts) = expanded("a${PATH}b", Lookup::System(Path::new("/"))).unwrap();
+        let (meant, parts) =
+            expanded("a${PATH}b", Lookup::System(Path::new("/")), &mut Values::new()).unwrap();
         assert_eq!((meant, parts.len()), (format!("a{path}b"), 1));
     }
 
     #[test]
     fn what_a_message_marks_is_told_in_the_words_of_the_file() {
-        let url = text("http://${HOST}/x", &[("${HOST}", "Secret.example")]);
+        let url = text("http://${HOST}/x", &[("HOST", "Secret.example")]);
         for (told, shown) in [
             ("http://Secret.example/x", "http://${HOST}/x"),
             ("HTTP://SECRET.EXAMPLE/X", "http://${HOST}/x"),
@@ -352,10 +370,10 @@ mod tests {
 
     #[test]
     fn a_value_is_found_in_any_case_and_a_short_one_by_itself() {
-        let veil = Veil {
-            texts: vec![text("${A}${B}${C}", &[("${A}", "is"), ("${B}", "Secret"), ("${C}", "my-secret-2")])],
-            bytes: 0,
-        };
+        let values = [("A", "is"), ("B", "Secret"), ("C", "my-secret-2"), ("D", "")];
+        let values =
+            values.map(|(name, meant)| (name.to_owned(), Arc::new(Part::new(name, meant.to_owned()))));
+        let veil = Veil { values: values.into(), ..Veil::default() };
         for (text, shown) in [
             ("this is secret", "this ${A} ${B}"),
             ("THE SECRET, secretly", "THE ${B}, ${B}ly"),

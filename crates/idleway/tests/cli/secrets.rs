@@ -240,6 +240,10 @@ fn files_are_found_beside_the_configuration() {
             "one fault: {told}"
         );
     }
+    // What they stand for together is bounded too.
+    std::fs::write(folder.join("large"), &large[..60 << 10]).unwrap();
+    let (code, told) = check(&vec!["${file:large}"; 300].join("\", \""));
+    assert!(code == 78 && told.contains("all texts together stand for more than 16 MiB"), "{}", &told[..200]);
     // A dollar doubled means itself.
     let (_, told) = check("$${x}");
     assert!(told.contains("`${x}` is not the URL of a backend"), "{told}");
