@@ -6,22 +6,37 @@
 mod backend;
 mod check;
 mod explain;
+mod find;
+mod made;
 mod run;
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use idleway::config::{Faults, Overrides, Plan};
+use idleway::config::Faults;
 
 pub(crate) use self::run::start;
-use crate::{demo, witness};
+use crate::{colour, demo, witness};
 
 /// An API gateway that sends a request to an idle backend, never to a busy one.
 #[derive(Debug, Parser)]
-#[command(name = "idleway", version, disable_help_subcommand = true)]
+#[command(name = "idleway", version = env!("IDLEWAY_VERSION"), disable_help_subcommand = true, after_help = "\
+Examples:
+  idleway demo                          see it at work: five backends and the gateway
+  idleway run http://127.0.0.1:6000     the gateway in front of one backend
+  idleway run --config idleway.toml     the gateway as a file says
+  idleway check idleway.toml            what is wrong with a file, or what it means
+
+Exit codes:
+  0   all is well
+  1   it failed while it ran, or was told to stop at once
+  2   wrong usage
+  3   `idleway witness` could show nothing
+  78  the configuration is at fault
+
+Colours follow NO_COLOR and CLICOLOR_FORCE.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -39,13 +54,19 @@ enum Command {
     Witness(witness::WitnessArgs),
     /// Check a configuration file, and say what it means.
     Check(check::CheckArgs),
+    /// Print the JSON Schema of the configuration file, for editors.
+    Schema(made::SchemaArgs),
+    /// Print the completions of a shell.
+    Completions(made::CompletionsArgs),
+    /// Print the manual page, in roff.
+    Man(made::ManArgs),
 }
 
 /// Why the program did not do what it was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Exit code 78 (`EX_CONFIG`).
-    Misconfigured(String),
+    Misconfigured(Faults),
     /// Exit code 1.
     Failed(anyhow::Error),
     /// What was found is said already; this is its exit code.
@@ -60,7 +81,7 @@ impl From<anyhow::Error> for Failure {
 
 impl From<Faults> for Failure {
     fn from(faults: Faults) -> Self {
-        Failure::Misconfigured(faults.to_string())
+        Failure::Misconfigured(faults)
     }
 }
 
@@ -71,23 +92,32 @@ pub(crate) fn main() -> ExitCode {
         Command::Backend(args) => backend::backend(&args).map_err(Failure::from),
         Command::Witness(args) => witness::witness(&args),
         Command::Check(args) => check::check(&args),
+        Command::Schema(_) => made::schema(),
+        Command::Completions(args) => {
+            made::completions(&args);
+            Ok(())
+        }
+        Command::Man(args) => made::man(&args),
     };
-    let (code, text) = match done {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Found(code)) => return ExitCode::from(code),
-        Err(Failure::Misconfigured(faults)) => (78, faults),
-        Err(Failure::Failed(error)) => (1, format!("idleway: {error:#}")),
-    };
-    // Where standard error is closed, the code has to say it all.
-    let _ = writeln!(io::stderr(), "{text}");
-    ExitCode::from(code)
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Found(code)) => ExitCode::from(code),
+        Err(Failure::Misconfigured(faults)) => {
+            tell(&faults);
+            ExitCode::from(78)
+        }
+        Err(Failure::Failed(error)) => {
+            // Where standard error is closed, the code has to say it all.
+            let _ = writeln!(io::stderr(), "idleway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-pub(crate) fn read(file: &Path, overrides: Overrides) -> Result<Plan, Failure> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::Misconfigured(format!("{name}: cannot be read: {error}")))?;
-    Ok(overrides.over_toml(&text, &name)?)
+/// The faults on standard error.
+fn tell(faults: &Faults) {
+    let mut out = io::stderr().lock();
+    let _ = if colour::on(&out) { writeln!(out, "{}", faults.coloured()) } else { writeln!(out, "{faults}") };
 }
 
 /// A line on standard output. Where nobody reads it any more, the program goes on.

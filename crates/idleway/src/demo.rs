@@ -22,9 +22,13 @@ const BACKENDS: u16 = 5;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway demo                                  on the ports 5000 and 6000 to 6004
+  idleway demo --listen 127.0.0.1:8080 --first-port 7000 --delay 500ms")]
 pub(crate) struct DemoArgs {
     /// Where to accept clients [default: 127.0.0.1:5000].
-    #[arg(short, long, value_name = "ADDRESS")]
+    #[arg(short, long, value_name = "ADDRESS", env = "IDLEWAY_LISTEN", hide_env_values = true)]
     listen: Option<SocketAddr>,
     /// The port of the first backend, the others follow; 0 for free ones.
     #[arg(long, value_name = "PORT", default_value_t = 6000, value_parser = clap::value_parser!(u16).range(..=65_000))]
@@ -32,10 +36,12 @@ pub(crate) struct DemoArgs {
     /// How long a backend works on a request.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = cli::duration)]
     delay: Duration,
+    #[command(flatten)]
+    log: log::LogArgs,
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
-    log::start();
+    log::start(&args.log);
     let stop = Stop::catch().context("cannot catch signals")?;
     let ports = (0..BACKENDS).map(|nth| if args.first_port == 0 { 0 } else { args.first_port + nth });
     let mut backends: Vec<Backend> =

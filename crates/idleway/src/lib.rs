@@ -95,6 +95,7 @@ mod edits;
 mod error;
 mod event;
 mod gateway;
+#[cfg(feature = "cli")]
 pub mod generic_backend;
 mod hook;
 mod live;

@@ -2,14 +2,17 @@
 //!
 //! Whoever reads it may stall or go away: that costs lines of the log, never an answer, and the log says how many.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use clap::Args;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::colour;
 
 /// Lines that wait to be written; beyond them lines are lost.
 const WAITING: usize = 4096;
@@ -18,8 +21,22 @@ const PARTING: Duration = Duration::from_secs(1);
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// Starts the log; `RUST_LOG` says how much of it.
-pub(crate) fn start() {
+/// How much is logged.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// How much to log: error, warn, info, debug or trace, or like idleway::access=off,info [default: RUST_LOG, else
+    /// info].
+    #[arg(long, value_name = "FILTER", env = "IDLEWAY_LOG", hide_env_values = true, value_parser = filter)]
+    log: Option<String>,
+}
+
+/// The text, where it is one that says how much is logged.
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Starts the log.
+pub(crate) fn start(args: &LogArgs) {
     let (sender, receiver) = sync_channel(WAITING);
     let log = Log { sender, lost: Arc::default() };
     let lost = Arc::clone(&log.lost);
@@ -29,10 +46,14 @@ pub(crate) fn start() {
     {
         return;
     }
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    let filters = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
+    let filter = match &args.log {
+        Some(filter) => filters.parse_lossy(filter),
+        None => filters.from_env_lossy(),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(colour::on(&io::stderr()))
         .with_writer(log)
         .init();
 }

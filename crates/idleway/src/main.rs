@@ -1,6 +1,7 @@
 //! The `idleway` program: see `idleway --help`.
 
 mod cli;
+mod colour;
 mod demo;
 mod descriptors;
 mod listener;

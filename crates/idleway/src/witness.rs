@@ -50,6 +50,10 @@ const SPARE: Duration = Duration::from_secs(10);
 ///
 /// Ends with 0 where the limit held, 1 where it did not, 2 for wrong usage, 3 where nothing could be shown.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway witness --through http://127.0.0.1:8080                    backends on the ports 6001 and 6002
+  idleway witness --through http://127.0.0.1:8080 --backends 7001,7002,7003 --slots 4 --json")]
 pub(crate) struct WitnessArgs {
     /// Where the gateway is: http://HOST:PORT, with a path where /process leads elsewhere.
     #[arg(long, value_name = "URL")]

@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("generic_backend", 5),
     ("main", 5),
     ("cli", 5),
+    ("colour", 5),
     ("demo", 5),
     ("descriptors", 5),
     ("listener", 5),

@@ -10,6 +10,11 @@ use super::{duration, say};
 use crate::{listener, stdin};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway backend 6000                          one request at a time, 3 s each
+  idleway backend 6001 --slots 4 --delay 50ms   four at a time, 50 ms each
+  curl http://127.0.0.1:6000/witness            what it has counted")]
 pub(super) struct BackendArgs {
     /// The port to listen on; 0 for a free one.
     port: u16,

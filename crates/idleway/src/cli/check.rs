@@ -1,47 +1,82 @@
 //! `idleway check`: what is wrong with a configuration, or what it means.
 
-use std::path::PathBuf;
+mod json;
+mod summary;
 
-use clap::Args;
-use idleway::config::Overrides;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory};
+use idleway::config::{Faults, Plan, Source};
 
 use super::explain::{ExplainArgs, explain};
-use super::{Failure, read, say};
+use super::{Cli, Failure, find, say, tell};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway check                              the file that `idleway run` would read
+  idleway check idleway.toml other.toml      several at once
+  idleway check --json - < idleway.toml      for editors and CI
+  idleway check --print idleway.toml         every key, with what it comes to
+  idleway check --route GET http://host/path which route takes a request, and why
+
+Ends with 0 where all is well, with 78 where a file is at fault.")]
 pub(super) struct CheckArgs {
-    /// The configuration file.
-    file: PathBuf,
+    /// The configuration files; `-` reads standard input [default: the one that `idleway run` would read].
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Say it as JSON on standard output, one object in a line for each file: for editors and CI.
+    #[arg(long, conflicts_with = "print")]
+    json: bool,
+    /// Show what the file comes to, as a file in which every key stands.
+    #[arg(long)]
+    print: bool,
     #[command(flatten)]
     explain: ExplainArgs,
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let file = &args.file;
-    let plan = read(file, Overrides::default())?;
-    if let Some(explained) = explain(&args.explain, &plan) {
-        return explained;
+    if args.print && args.files.len() > 1 {
+        Cli::command().error(ErrorKind::TooManyValues, "--print takes one file").exit();
     }
-    say(&format!("{} is good: it listens on {}", file.display(), plan.listen));
-    for pool in &plan.pools {
-        let slots: u64 = pool.backends.iter().map(|backend| u64::from(backend.slots)).sum();
-        let when_busy = match pool.queue.length {
-            0 => "refuses when all are busy".to_owned(),
-            length => format!("{length} may wait {:?} when all are busy", pool.queue.wait),
-        };
-        let backends = counted(pool.backends.len() as u64, "backend");
-        say(&format!("pool {}: {backends}, {}, {when_busy}", pool.name, counted(slots, "slot")));
+    if args.explain.is_asked() && args.files.len() > 1 {
+        Cli::command().error(ErrorKind::TooManyValues, "--route takes one file").exit();
     }
-    for route in plan.routes.iter() {
-        let goal = match route.pool().and_then(|pool| plan.pools.get(pool)) {
-            Some(pool) => pool.name.clone(),
-            None => route.target.to_string(),
-        };
-        say(&format!("route {route} -> {goal}"));
+    let files = if args.files.is_empty() { &[find::find()][..] } else { &args.files };
+    let mut is_good = true;
+    for file in files {
+        let source = read(file);
+        let read = source.and_then(|source| source.plan().map(|plan| (source, plan)));
+        if let Ok((_, plan)) = &read
+            && let Some(explained) = explain(&args.explain, plan)
+        {
+            return explained;
+        }
+        is_good &= read.is_ok();
+        say_of(file, read, args);
     }
-    Ok(())
+    if is_good { Ok(()) } else { Err(Failure::Found(78)) }
 }
 
-fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+fn read(file: &Path) -> Result<Source, Faults> {
+    if file.as_os_str() == "-" {
+        return Source::read_from(io::stdin().lock(), "standard input");
+    }
+    Source::read(file)
+}
+
+fn say_of(file: &Path, read: Result<(Source, Plan), Faults>, args: &CheckArgs) {
+    match read {
+        Ok((source, _)) if args.json => say(&json::of(source.name(), None)),
+        Err(faults) if args.json => say(&json::of(faults.name(), Some(&faults))),
+        Ok((source, plan)) if args.print => say(source.print(&plan).trim_end()),
+        Ok((source, plan)) => {
+            let name =
+                if file.as_os_str() == "-" { source.name().to_owned() } else { file.display().to_string() };
+            say(&format!("{name} is good: {}", source.hide(&summary::of(&plan))));
+        }
+        Err(faults) => tell(&faults),
+    }
 }

@@ -13,11 +13,18 @@ use super::{Failure, say};
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// Say which route takes this request, where it leads and why: --route GET http://example.com/path
-    #[arg(long, num_args = 2, value_names = ["METHOD", "URL"])]
+    #[arg(long, num_args = 2, value_names = ["METHOD", "URL"], conflicts_with_all = ["json", "print"])]
     route: Vec<String>,
     /// A header field of that request, as from a peer that is trusted: -H 'X-Tier: gold'
     #[arg(short = 'H', long, requires = "route", value_name = "NAME: VALUE")]
     header: Vec<String>,
+}
+
+impl ExplainArgs {
+    /// Whether a request is asked about.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.route.is_empty()
+    }
 }
 
 /// Says which route takes the request that is asked about; nothing where none is.

@@ -2,45 +2,54 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory};
-use idleway::config::{Overrides, Plan};
+use clap::Args;
+use idleway::config::{Overrides, Plan, Source};
 use idleway::{Gateway, Stop};
 
-use super::{Cli, Failure, read, say};
+use super::{Failure, find, say};
 use crate::{descriptors, listener, log};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway run http://127.0.0.1:6000 http://127.0.0.1:6001    two backends, one slot each
+  idleway run --config idleway.toml --listen 0.0.0.0:8080    as a file says, and where clients reach it
+  IDLEWAY_LOG=debug idleway run                              the first file that is found, and a longer log
+
+Without --config and without URLs it reads the file that IDLEWAY_CONFIG names, else the first that is there of
+./idleway.toml, $XDG_CONFIG_HOME/idleway/idleway.toml (~/.config/idleway/idleway.toml), /etc/idleway/idleway.toml.
+
+SIGTERM and SIGINT end it when what runs is finished; a second one at once.")]
 pub(super) struct RunArgs {
-    /// The configuration file [default: idleway.toml, where no URL is given].
+    /// The configuration file [default: IDLEWAY_CONFIG, else the first one that is found; see below].
     #[arg(short, long, value_name = "FILE", conflicts_with = "urls")]
     config: Option<PathBuf>,
     /// Where to accept clients [default: the file's `listen`, else 127.0.0.1:5000].
-    #[arg(short, long, value_name = "ADDRESS")]
+    #[arg(short, long, value_name = "ADDRESS", env = "IDLEWAY_LISTEN", hide_env_values = true)]
     listen: Option<SocketAddr>,
     /// How many cores to serve on [default: the file's `threads`, else all].
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", env = "IDLEWAY_THREADS", hide_env_values = true)]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    log: log::LogArgs,
     /// Backends, one slot each, in place of a file: http://127.0.0.1:6000 …
     #[arg(value_name = "URL")]
     urls: Vec<String>,
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
-    log::start();
+    log::start(&args.log);
     let overrides = Overrides { listen: args.listen, threads: args.threads };
-    let plan = match (&args.config, args.urls.as_slice()) {
-        (Some(file), _) => read(file, overrides)?,
-        (None, []) if Path::new(USUAL_FILE).exists() => read(Path::new(USUAL_FILE), overrides)?,
-        (None, []) => {
-            let missing = clap::error::ErrorKind::MissingRequiredArgument;
-            let text = "there is no idleway.toml here: name a file with --config, or backends by their URLs,\n  \
-                        idleway run http://127.0.0.1:6000 http://127.0.0.1:6001";
-            Cli::command().error(missing, text).exit()
-        }
-        (None, urls) => overrides.over_urls(urls)?,
+    let plan = if args.urls.is_empty() {
+        let file = args.config.clone().unwrap_or_else(find::find);
+        let plan = overrides.over(&Source::read(&file)?)?;
+        tracing::info!(file = %file.display(), "the configuration is read");
+        plan
+    } else {
+        overrides.over_urls(&args.urls)?
     };
     let stop = Stop::catch().context("cannot catch signals")?;
     let gateway = start(plan)?;
@@ -48,9 +57,6 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     // Told twice, it has not ended in order.
     stop.end(gateway).map(|_| ()).ok_or(Failure::Found(1))
 }
-
-/// What `run` reads where it is told nothing.
-const USUAL_FILE: &str = "idleway.toml";
 
 /// Listens where the Plan says, and starts the gateway there.
 pub(crate) fn start(mut plan: Plan) -> Result<Gateway, Failure> {

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use toml::Spanned;
-
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::{BackendEntry, BackendKeys};
 use super::meaning::{Reading, SLOTS};
 use super::origin::{Host, Origin};
 use super::plan::{BackendPlan, Resolve};
 use super::sharing::word;
+use super::spanned::Spanned;
+use super::value::Period;
 
 impl Reading<'_> {
     /// `backends = ["http://HOST:PORT", { url, slots, resolve }]`
@@ -23,10 +23,25 @@ impl Reading<'_> {
     ) -> Vec<BackendPlan> {
         if list.get_ref().is_empty() {
             let hint = r#"write: backends = ["http://127.0.0.1:6000"]"#;
-            self.fault(Fault::new("a pool needs at least one backend").hint(hint), list.span());
+            self.secondary(Fault::new("a pool needs at least one backend").hint(hint), list.span());
         }
         let entries = list.into_inner();
         entries.into_iter().filter_map(|entry| self.backend(entry, slots, resolve, listen)).collect()
+    }
+
+    /// `resolve_every` beside backends of which none has a name; `listed` is how many there are
+    pub(super) fn check_nameless(
+        &mut self,
+        backends: &[BackendPlan],
+        listed: usize,
+        every: &Spanned<Period>,
+    ) {
+        let is_name = |backend: &BackendPlan| matches!(backend.origin.host, Host::Name(_));
+        let all_read = backends.len() == listed && self.within(&["backends"], |reading| reading.is_whole());
+        if all_read && listed > 0 && !backends.iter().any(is_name) {
+            let fault = Fault::new("names are looked up, and no backend of this pool has one");
+            self.secondary(fault.hint("take it out: an address stands for itself"), every.span());
+        }
     }
 
     fn backend(
@@ -61,12 +76,17 @@ impl Reading<'_> {
         if origin.reaches(listen) {
             self.fault(circle(&origin), span.clone());
         }
-        if let Some(first) = origin.aliases().find_map(|alias| self.origins.get(&alias).cloned()) {
-            let fault = Fault::new(format!("{origin} is listed twice{}", self.since(first)))
-                .hint("its slots are counted in one place: list it once, with `slots`");
-            self.fault(fault, span.clone());
+        if let Some((first, table)) = origin.aliases().find_map(|alias| self.origins.get(&alias)).cloned() {
+            let problem = format!("{} is listed twice{}", told(&origin), self.since(first));
+            let hint = if table == self.table {
+                "its slots are counted in one place: list it once, with `slots`"
+            } else {
+                "its slots are counted in one place: leave it in one pool, and put what differs on routes"
+            };
+            self.fault(Fault::new(problem).hint(hint), span.clone());
         }
-        self.origins.extend(origin.aliases().map(|alias| (alias, span.clone())));
+        let seen = (span, self.table.clone());
+        self.origins.extend(origin.aliases().map(|alias| (alias, seen.clone())));
         let resolve = self.resolve_of(&origin, own, resolve);
         Some(BackendPlan { origin, slots, resolve })
     }
@@ -98,6 +118,9 @@ impl Reading<'_> {
 }
 
 fn circle(origin: &Origin) -> Fault {
-    Fault::new(format!("{origin} is the gateway's own listener: a request would go round in a circle"))
-        .hint("give the gateway another address with `listen`, or this backend another port")
+    Fault::new(format!(
+        "{} is the gateway's own listener: a request would go round in a circle",
+        told(origin)
+    ))
+    .hint("give the gateway another address with `listen`, or this backend another port")
 }

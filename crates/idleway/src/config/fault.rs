@@ -17,7 +17,15 @@ impl Faults {
     /// `name` is what stands before each line and column: a file name, or "command line".
     pub(super) fn new(name: &str, mut faults: Vec<Fault>) -> Self {
         // Faults without a place are about the whole: they come last.
-        faults.sort_by_key(|fault| fault.place.map_or((usize::MAX, 0), |place| (place.line, place.column)));
+        for text in
+            faults.iter_mut().flat_map(|fault| std::iter::once(&mut fault.message).chain(&mut fault.hint))
+        {
+            // What a file says must not steer the terminal on which it is told.
+            if text.contains(char::is_control) {
+                *text = text.replace(char::is_control, " ");
+            }
+        }
+        faults.sort_by_key(|fault| fault.place().map_or((usize::MAX, 0), |place| (place.line, place.column)));
         Faults { name: name.to_owned(), faults }
     }
 
@@ -27,40 +35,114 @@ impl Faults {
     }
 }
 
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Faults {
+    /// What the faults call the configuration: a file name, or "command line".
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As displayed, and coloured by ANSI escapes, for a terminal.
+    pub fn coloured(&self) -> impl fmt::Display + '_ {
+        Coloured(self)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, paint: &Paint) -> fmt::Result {
         for (number, fault) in self.faults.iter().enumerate() {
             if number > 0 {
                 f.write_str("\n\n")?;
             }
-            write!(f, "{}:", self.name)?;
-            if let Some(place) = fault.place {
+            write!(f, "{}{}:", paint.place, self.name)?;
+            if let Some(place) = fault.place() {
                 write!(f, "{}:{}:", place.line, place.column)?;
             }
-            write!(f, " {fault}")?;
+            write!(f, "{} ", paint.end)?;
+            fault.write(f, paint)?;
         }
         Ok(())
     }
 }
 
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, &PLAIN)
+    }
+}
+
 impl std::error::Error for Faults {}
+
+struct Coloured<'a>(&'a Faults);
+
+impl fmt::Display for Coloured<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, &COLOURED)
+    }
+}
+
+/// What stands before each part of a fault, and after it.
+struct Paint {
+    place: &'static str,
+    message: &'static str,
+    underline: &'static str,
+    hint: &'static str,
+    end: &'static str,
+}
+
+const PLAIN: Paint = Paint { place: "", message: "", underline: "", hint: "", end: "" };
+const COLOURED: Paint = Paint {
+    place: "\x1b[1m",
+    message: "\x1b[1;31m",
+    underline: "\x1b[31m",
+    hint: "\x1b[36m",
+    end: "\x1b[0m",
+};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// What is wrong, in one line.
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
-    /// Where it stands; none when it stands nowhere (something is missing, or there is no file).
-    pub place: Option<Place>,
+    /// None when it stands nowhere (something is missing, or there is no file).
+    stands: Option<Box<Stands>>,
+}
+
+/// Where a fault stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stands {
+    place: Place,
+    end: Place,
+    text: String,
+    excerpt: String,
+}
+
+impl Fault {
+    /// Where the text at fault begins; none when the fault stands nowhere (something is missing, or there is no
+    /// file).
+    pub fn place(&self) -> Option<Place> {
+        self.stands.as_ref().map(|stands| stands.place)
+    }
+
+    /// The place behind the last character of the text at fault.
+    pub fn end(&self) -> Option<Place> {
+        self.stands.as_ref().map(|stands| stands.end)
+    }
+
+    /// The text at fault, as it stands in the file: its first 1000 characters.
+    pub fn text(&self) -> Option<&str> {
+        self.stands.as_ref().map(|stands| stands.text.as_str())
+    }
+
     /// The line it stands on with a second line of `^` under the text at fault.
-    pub excerpt: Option<String>,
+    pub fn excerpt(&self) -> Option<&str> {
+        self.stands.as_ref().map(|stands| stands.excerpt.as_str())
+    }
 }
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Fault { message: message.into(), hint: None, place: None, excerpt: None }
+        Fault { message: message.into(), hint: None, stands: None }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
@@ -69,20 +151,47 @@ impl Fault {
 
     /// The fault stands at these bytes of `text`.
     pub(super) fn at(self, text: &str, span: Range<usize>) -> Self {
-        Fault { place: Some(Place::of(text, span.start)), excerpt: Some(excerpt(text, span)), ..self }
+        let at_fault = &text[border(text, span.start)..border(text, span.end)];
+        let stands = Stands {
+            place: Place::of(text, span.start),
+            end: Place::of(text, span.end),
+            text: at_fault.chars().take(MOST_TEXT).collect(),
+            excerpt: excerpt(text, span),
+        };
+        Fault { stands: Some(Box::new(stands)), ..self }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, paint: &Paint) -> fmt::Result {
+        write!(f, "{}{}{}", paint.message, self.message, paint.end)?;
+        let mut lines = self.excerpt().into_iter().flat_map(str::lines);
+        if let Some(line) = lines.next() {
+            write!(f, "\n    {line}")?;
+        }
+        for underline in lines {
+            write!(f, "\n    {}{underline}{}", paint.underline, paint.end)?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n    {}hint:{} {hint}", paint.hint, paint.end)?;
+        }
+        Ok(())
     }
 }
 
+/// Around what a message tells of a text in the file: until it is known whether that may be shown.
+pub(super) const MARK_START: char = '\u{2}';
+pub(super) const MARK_END: char = '\u{3}';
+
+/// What a message tells of a text in the file. Where that was expanded, the file's own words are shown instead.
+pub(super) fn told(text: impl fmt::Display) -> String {
+    let text = text.to_string().replace([MARK_START, MARK_END], " ");
+    format!("{MARK_START}{text}{MARK_END}")
+}
+
+const MOST_TEXT: usize = 1000;
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        for line in self.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
-            write!(f, "\n    {line}")?;
-        }
-        if let Some(hint) = &self.hint {
-            write!(f, "\n    hint: {hint}")?;
-        }
-        Ok(())
+        self.write(f, &PLAIN)
     }
 }
 

@@ -4,13 +4,13 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use idleway_h1::{HeadReader, Known, Limits};
-use toml::Spanned;
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::HealthKeys;
 use super::health::{HealthPlan, HttpProbe, ProbeKind, ProbePlan};
 use super::meaning::{Reading, SHORTEST};
-use super::value::{Quantity, Status, Statuses};
+use super::spanned::Spanned;
+use super::value::{Period, Status, Statuses};
 
 /// Of what is counted in a row.
 const TIMES: RangeInclusive<u64> = 1..=1000;
@@ -35,17 +35,21 @@ impl Reading<'_> {
     /// `pause` and `pause_max`
     fn pauses(
         &mut self,
-        first: Option<Spanned<Quantity>>,
-        longest: Option<Spanned<Quantity>>,
+        first: Option<Spanned<Period>>,
+        longest: Option<Spanned<Period>>,
     ) -> (Duration, Duration) {
         let usual = HealthPlan::default();
+        let spans = [span(first.as_ref()), span(longest.as_ref())];
         let pause = self.duration(first, usual.pause, SHORTEST);
-        let written = span(longest.as_ref());
         let pause_max = self.duration(longest, usual.pause_max.max(pause), SHORTEST);
-        if let Some(span) = written
+        if let [_, Some(span)] = spans.clone()
             && pause_max < pause
+            && self.are_sound(spans.clone())
         {
-            let fault = Fault::new(format!("{pause_max:?} is shorter than `pause`, which is {pause:?}"));
+            let pause = self.veil.shown(spans[0].as_ref(), format!("{pause:?}"));
+            let problem =
+                format!("{} is shorter than `pause`, which is {pause}", told(format!("{pause_max:?}")));
+            let fault = Fault::new(problem);
             let hint = "the pause doubles up to `pause_max`: leave it out, or shorten `pause`";
             self.secondary(fault.hint(hint), span);
         }
@@ -130,7 +134,8 @@ impl Reading<'_> {
             Statuses::Several(list) => {
                 if list.is_empty() {
                     let fault = Fault::new("no answer to a probe would be good");
-                    self.fault(fault.hint(r#"write: status = "200-399""#), span);
+                    let fault = fault.hint(r#"write: status = "200-399""#);
+                    self.within(&["status"], |reading| reading.secondary(fault, span));
                 }
                 list
             }
@@ -155,15 +160,15 @@ fn statuses(Status(text): &Status) -> Result<RangeInclusive<u16>, Fault> {
         digits.parse::<u16>().ok().filter(|_| is_status)
     };
     let (Some(first), Some(last)) = (number(&first), number(&last)) else {
-        let fault = Fault::new(format!("`{text}` is not a status"));
+        let fault = Fault::new(format!("`{}` is not a status", told(text)));
         return Err(fault.hint(r#"write it like 200, "200-399" or "2xx""#));
     };
     if first > last {
-        let fault = Fault::new(format!("`{text}` ends before it begins"));
-        return Err(fault.hint(format!("write \"{last}-{first}\"")));
+        let fault = Fault::new(format!("`{}` ends before it begins", told(text)));
+        return Err(fault.hint(format!("write \"{}\"", told(format!("{last}-{first}")))));
     }
     if first < 200 || last > 599 {
-        let fault = Fault::new(format!("{text} is out of range"));
+        let fault = Fault::new(format!("{} is out of range", told(text)));
         return Err(fault.hint("an answer has a status from 200 to 599"));
     }
     Ok(first..=last)
@@ -182,8 +187,10 @@ fn path(text: &str) -> Result<String, Fault> {
 
 fn method(text: &str) -> Result<String, Fault> {
     if ["CONNECT", "TRACE"].contains(&text) {
-        let fault =
-            Fault::new(format!("`{text}` asks a backend for something else than an answer of its own"));
+        let fault = Fault::new(format!(
+            "`{}` asks a backend for something else than an answer of its own",
+            told(text)
+        ));
         return Err(fault.hint(r#"choose another method, like "GET" or "HEAD""#));
     }
     // Case matters (RFC 9110 section 9.1): `get` is a method that nobody knows.

@@ -6,25 +6,37 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 use std::time::Duration;
 
-use toml::Spanned;
-
-use super::fault::{Fault, Faults, Place};
-use super::file::{
-    self, BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, RouteKeys,
-};
+use super::expand::{Lookup, Veil};
+use super::fault::{Fault, Faults, Place, told};
+use super::file::{BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, RouteKeys};
 use super::origin::Origin;
-use super::plan::{ClientPlan, DRAIN_TIMEOUT, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan};
+use super::plan::{
+    ClientPlan, DRAIN_TIMEOUT, FairBy, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan,
+};
+use super::read::{self, ELEMENT, Understood};
 use super::routing::Pools;
+use super::source::Source;
+use super::spanned::Spanned;
 use super::units;
-use super::value::{Count, Quantity, Share};
+use super::value::{Count, Period, Share, Size};
 
 /// The pool that the pool keys at the top level configure.
 const DEFAULT_POOL: &str = "default";
 
 impl Plan {
-    /// Reads a configuration file. `name` is what faults call it.
+    /// Reads a configuration file, with what `${NAME}` and `${file:PATH}` stand for in it ([`Source::read`]).
+    ///
+    /// # Errors
+    /// Why it cannot be read, or everything that is wrong with it, each with its place.
+    pub fn read(path: impl AsRef<Path>) -> Result<Plan, Faults> {
+        Source::read(path.as_ref())?.plan()
+    }
+
+    /// Reads the text of a configuration file, and nothing else: `${` is a fault, where [`Plan::read`] and
+    /// [`Source::expanding`] look at the process's environment and at files. `name` is what faults call it.
     ///
     /// # Errors
     /// Everything that is wrong with the file, each with its place.
@@ -51,13 +63,24 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// As [`Source::plan`], with these settings instead of the file's.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each with its place.
+    pub fn over(self, source: &Source) -> Result<Plan, Faults> {
+        self.over_text(source.text(), source.name(), source.lookup())
+    }
+
     /// As [`Plan::from_toml`], with these settings instead of the file's.
     ///
     /// # Errors
     /// Everything that is wrong with the file, each with its place.
     pub fn over_toml(self, text: &str, name: &str) -> Result<Plan, Faults> {
-        let (file, faults) = file::read(text);
-        Reading::new(self, Some(text), faults).finish(file, name)
+        self.over_text(text, name, Lookup::Nowhere)
+    }
+
+    fn over_text(self, text: &str, name: &str, lookup: Lookup<'_>) -> Result<Plan, Faults> {
+        Reading::new(self, Some(text)).finish(read::read(text, lookup), name)
     }
 
     /// As [`Plan::from_urls`], with these settings instead of the defaults.
@@ -68,7 +91,8 @@ impl Overrides {
         let entries = urls.iter().map(|url| Spanned::new(0..0, BackendEntry::Url(url.clone()))).collect();
         let pool = PoolKeys { backends: Some(Spanned::new(0..0, entries)), ..PoolKeys::default() };
         let file = File { default_pool: Some(pool), ..File::default() };
-        Reading::new(self, None, Vec::new()).finish(file, "command line")
+        let understood = Understood { file, ..Understood::default() };
+        Reading::new(self, None).finish(understood, "command line")
     }
 }
 
@@ -78,26 +102,43 @@ pub(super) struct Reading<'a> {
     /// None when there is no file and so no place.
     pub(super) text: Option<&'a str>,
     pub(super) faults: Vec<Fault>,
-    /// Told only where nothing else is wrong, since it may follow from that: what is missing may be what could not
-    /// be read.
-    pub(super) secondary: Vec<Fault>,
-    /// Where each origin was seen first.
-    pub(super) origins: HashMap<Origin, Range<usize>>,
-    /// Whether some peer is trusted.
+    /// Where the values stand whose meaning is at fault.
+    at_fault: Vec<Range<usize>>,
+    /// What was expanded.
+    pub(super) veil: Veil,
+    /// What could not be read, as in [`Understood::lost`].
+    lost: Vec<Vec<String>>,
+    /// The names that lead to the table that is being read.
+    pub(super) table: Vec<String>,
+    /// Where each origin was seen first, and in which table.
+    pub(super) origins: HashMap<Origin, (Range<usize>, Vec<String>)>,
+    /// Whether some peer is trusted, or may be: not all could be read.
     pub(super) trusts: bool,
 }
 
 impl<'a> Reading<'a> {
-    fn new(overrides: Overrides, text: Option<&'a str>, faults: Vec<Fault>) -> Self {
-        Reading { overrides, text, faults, secondary: Vec::new(), origins: HashMap::new(), trusts: false }
+    fn new(overrides: Overrides, text: Option<&'a str>) -> Self {
+        Reading {
+            overrides,
+            text,
+            faults: Vec::new(),
+            at_fault: Vec::new(),
+            veil: Veil::default(),
+            lost: Vec::new(),
+            table: Vec::new(),
+            origins: HashMap::new(),
+            trusts: false,
+        }
     }
 }
 
 impl Reading<'_> {
-    fn finish(mut self, file: File, name: &str) -> Result<Plan, Faults> {
-        let plan = self.plan(file);
-        let faults = if self.faults.is_empty() { self.secondary } else { self.faults };
-        if faults.is_empty() { Ok(plan) } else { Err(Faults::new(name, faults)) }
+    fn finish(mut self, understood: Understood, name: &str) -> Result<Plan, Faults> {
+        self.faults = understood.faults;
+        self.lost = understood.lost;
+        self.veil = understood.veil;
+        let plan = self.plan(understood.file);
+        if self.faults.is_empty() { Ok(plan) } else { Err(Faults::new(name, self.faults)) }
     }
 
     fn plan(&mut self, file: File) -> Plan {
@@ -106,8 +147,9 @@ impl Reading<'_> {
         let listen = self.overrides.listen.unwrap_or(listen);
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.count(keys.threads, cores, 1..=MOST_THREADS);
+        let all_read = self.is_whole() && self.within(&["trusted"], |reading| reading.is_whole());
+        self.trusts = !keys.trusted.is_empty() || !all_read;
         let trusted = self.trusted(keys.trusted);
-        self.trusts = !trusted.is_empty();
         let default_pool = file.default_pool.map(|keys| (Spanned::new(0..0, DEFAULT_POOL.to_owned()), keys));
         let has_default = default_pool.is_some();
         let mut named: Vec<_> = keys.pools.into_iter().collect();
@@ -117,7 +159,9 @@ impl Reading<'_> {
         let mut pools = Vec::new();
         for (name, keys) in default_pool.into_iter().chain(named) {
             self.check_name(&name, has_default && !names.is_empty());
-            pools.push(self.pool(&name, keys, listen));
+            let is_default = name.span().is_empty();
+            let table = if is_default { &[][..] } else { &["pools", name.get_ref()] };
+            pools.push(self.within(table, |reading| reading.pool(&name, keys, listen)));
             names.push(name);
         }
         let answers = |route: &Spanned<RouteKeys>| {
@@ -127,9 +171,12 @@ impl Reading<'_> {
         // What answers by itself needs none.
         if pools.is_empty() && !keys.routes.iter().any(answers) {
             let hint = r#"write: backends = ["http://127.0.0.1:6000"]"#;
-            self.secondary.push(Fault::new("there are no backends").hint(hint));
+            if self.lost.is_empty() {
+                self.faults.push(Fault::new("there are no backends").hint(hint));
+            }
         }
-        let routes = self.routes(keys.routes, &Pools { names: &names, plans: &pools, has_default });
+        let routes_of = Pools { names: &names, plans: &pools, has_default };
+        let routes = self.within(&["routes"], |reading| reading.routes(keys.routes, &routes_of));
         Plan {
             listen,
             threads: self.overrides.threads.map_or(threads, NonZeroUsize::get),
@@ -174,20 +221,36 @@ impl Reading<'_> {
             self.no_backends(name);
         }
         let resolve = self.resolve(keys.resolve);
-        let backends =
-            keys.backends.map(|list| self.backends(list, slots, resolve, listen)).unwrap_or_default();
+        let listed = keys.backends.as_ref().map_or(0, |list| list.get_ref().len());
+        let backends = keys
+            .backends
+            .map(|list| self.within(&["backends"], |reading| reading.backends(list, slots, resolve, listen)))
+            .unwrap_or_default();
+        if let Some(every) = &keys.resolve_every {
+            self.check_nameless(&backends, listed, every);
+        }
         let usual = PoolPlan::new(name.get_ref(), backends);
+        let fair_by_at = keys.fair_by.as_ref().map(Spanned::span);
         let fair_by = self.fair_by(keys.fair_by);
+        if fair_by == FairBy::None && self.are_sound([fair_by_at]) {
+            self.check_keyless(keys.weights.as_ref(), keys.slots_per_key.as_ref());
+        }
+        if keys.busy_status.is_empty() {
+            self.check_never_busy(keys.busy_rest_max.as_ref());
+        }
         PoolPlan {
             connect_timeout: self.duration(keys.connect_timeout, usual.connect_timeout, SHORTEST),
             timeout: self.duration(keys.timeout, usual.timeout, SHORTEST),
             deadline: keys.deadline.map(|deadline| self.duration(Some(deadline), usual.timeout, SHORTEST)),
-            queue: keys.queue.map(|queue| self.queue(queue)).unwrap_or_default(),
-            retry: self.retry(keys.retry.unwrap_or_default()),
+            queue: keys
+                .queue
+                .map(|queue| self.within(&["queue"], |reading| reading.queue(queue)))
+                .unwrap_or_default(),
+            retry: self.within(&["retry"], |reading| reading.retry(keys.retry.unwrap_or_default())),
             busy_status: self.busy_status(keys.busy_status),
             busy_rest_max: self.duration(keys.busy_rest_max, usual.busy_rest_max, SHORTEST),
             idempotency_key: keys.idempotency_key.unwrap_or(usual.idempotency_key),
-            health: self.health(keys.health.unwrap_or_default()),
+            health: self.within(&["health"], |reading| reading.health(keys.health.unwrap_or_default())),
             resolve,
             resolve_every: self.duration(keys.resolve_every, usual.resolve_every, SHORTEST),
             keep_alive: keys.keep_alive.unwrap_or(usual.keep_alive),
@@ -199,7 +262,7 @@ impl Reading<'_> {
             linger: keys.linger.map(|linger| self.duration(Some(linger), usual.timeout, SHORTEST)),
             settle: self.duration(keys.settle, usual.settle, Duration::ZERO),
             weights: self.weights(keys.weights, &fair_by),
-            slots_per_key: self.slots_per_key(keys.slots_per_key, &fair_by),
+            slots_per_key: keys.slots_per_key.map(|most| self.count(Some(most), 1, 1..=u64::from(u32::MAX))),
             priority: self.priority(keys.priority),
             deadline_header: self.deadline_header(keys.deadline_header),
             fair_by,
@@ -213,7 +276,10 @@ impl Reading<'_> {
             let fault =
                 Fault::new("the pool keys at the top level make a pool, `default`, and it has no backends");
             let hint = "add `backends` at the top level, or move the keys into a `[pools.NAME]`";
-            return self.secondary.push(fault.hint(hint));
+            if self.is_whole() {
+                self.faults.push(fault.hint(hint));
+            }
+            return;
         }
         let fault = Fault::new(format!("the pool `{}` has no backends", name.get_ref()));
         self.secondary(fault.hint(r#"write: backends = ["http://127.0.0.1:6000"]"#), name.span());
@@ -227,29 +293,58 @@ impl Reading<'_> {
         }
         let keys = keys.into_inner();
         let length = self.count(keys.length, usual.length, 0..=1_000_000);
+        let spans = [keys.wait.as_ref().map(Spanned::span), keys.wait_max.as_ref().map(Spanned::span)];
         let wait = self.duration(keys.wait, usual.wait, SHORTEST);
-        let longest = keys.wait_max.as_ref().map(Spanned::span);
         let wait_max = self.duration(keys.wait_max, wait, SHORTEST);
-        if let Some(span) = longest
+        if let [_, Some(span)] = spans.clone()
             && wait_max < wait
+            && self.are_sound(spans.clone())
         {
-            self.too_short_wait_max(wait_max, wait, span);
+            self.too_short_wait_max(wait_max, (wait, spans[0].as_ref()), span);
         }
         QueuePlan { length, wait, wait_max }
     }
 
-    pub(super) fn too_short_wait_max(&mut self, wait_max: Duration, wait: Duration, span: Range<usize>) {
-        let fault = Fault::new(format!("{wait_max:?} is shorter than `wait`, which is {wait:?}"));
+    /// `wait` with the place where it stands, if it does.
+    pub(super) fn too_short_wait_max(
+        &mut self,
+        wait_max: Duration,
+        (wait, place): (Duration, Option<&Range<usize>>),
+        span: Range<usize>,
+    ) {
+        let wait = self.veil.shown(place, format!("{wait:?}"));
+        let problem = format!("{} is shorter than `wait`, which is {wait}", told(format!("{wait_max:?}")));
         let hint = "`wait_max` is for those who ask to wait longer: leave it out, or shorten `wait`";
-        self.secondary(fault.hint(hint), span);
+        self.secondary(Fault::new(problem).hint(hint), span);
     }
 
     fn retry(&mut self, keys: RetryKeys) -> RetryPlan {
         let usual = RetryPlan::default();
+        let bounds = [
+            ("budget", keys.budget.as_ref().map(Spanned::span)),
+            ("floor", keys.floor.as_ref().map(Spanned::span)),
+        ];
+        let attempts = self.count(keys.attempts, usual.attempts, 1..=100);
+        for (key, span) in bounds.into_iter().filter(|_| attempts == 1) {
+            if let Some(span) = span {
+                let fault = Fault::new(format!("`{key}` bounds retries, and `attempts = 1` allows none"));
+                self.secondary(fault.hint("take it out, or allow more `attempts`"), span);
+            }
+        }
         RetryPlan {
-            attempts: self.count(keys.attempts, usual.attempts, 1..=100),
+            attempts,
             budget: self.share(keys.budget, usual.budget),
             floor: self.count(keys.floor, usual.floor, 0..=1_000_000),
+        }
+    }
+
+    /// `busy_rest_max` beside no `busy_status`
+    fn check_never_busy(&mut self, rest: Option<&Spanned<Period>>) {
+        let all_read = self.within(&["busy_status"], |reading| reading.is_whole());
+        if let Some(span) = rest.map(Spanned::span).filter(|_| all_read) {
+            let fault =
+                Fault::new("a backend rests after a busy answer, and no `busy_status` says which is one");
+            self.secondary(fault.hint("add `busy_status = [503]`, or take it out"), span);
         }
     }
 
@@ -284,7 +379,7 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 impl Reading<'_> {
     pub(super) fn duration(
         &mut self,
-        entry: Option<Spanned<Quantity>>,
+        entry: Option<Spanned<Period>>,
         usual: Duration,
         least: Duration,
     ) -> Duration {
@@ -293,7 +388,7 @@ impl Reading<'_> {
 
     pub(super) fn size<T: TryFrom<u64>>(
         &mut self,
-        entry: Option<Spanned<Quantity>>,
+        entry: Option<Spanned<Size>>,
         usual: T,
         range: RangeInclusive<u64>,
     ) -> T {
@@ -328,17 +423,46 @@ impl Reading<'_> {
         })
     }
 
+    /// Reads what stands in a table below the one that is being read.
+    pub(super) fn within<T>(&mut self, names: &[&str], read: impl FnOnce(&mut Self) -> T) -> T {
+        let outside = self.table.len();
+        self.table.extend(names.iter().map(|name| (*name).to_owned()));
+        let read = read(self);
+        self.table.truncate(outside);
+        read
+    }
+
     pub(super) fn fault(&mut self, fault: Fault, span: Range<usize>) {
+        self.at_fault.push(span.clone());
         let fault = self.placed(fault, span);
         self.faults.push(fault);
     }
 
+    /// A fault of what is missing, or of what does not go together, in the table that is being read. Not told where
+    /// some of it could not be read: that may be what is missing.
     pub(super) fn secondary(&mut self, fault: Fault, span: Range<usize>) {
-        let fault = self.placed(fault, span);
-        self.secondary.push(fault);
+        if self.is_whole() {
+            let fault = self.placed(fault, span);
+            self.faults.push(fault);
+        }
+    }
+
+    /// Whether all that stands in the table that is being read could be read.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.lost.iter().any(|path| {
+            let around = path.split_last().map_or(&[][..], |(_, around)| around);
+            let around = around.strip_suffix(&[ELEMENT.to_owned()]).unwrap_or(around);
+            around == self.table || self.table.starts_with(path)
+        })
+    }
+
+    /// Whether nothing is wrong with the values at these places.
+    pub(super) fn are_sound(&self, spans: impl IntoIterator<Item = Option<Range<usize>>>) -> bool {
+        !spans.into_iter().flatten().any(|span| self.at_fault.contains(&span))
     }
 
     fn placed(&self, fault: Fault, span: Range<usize>) -> Fault {
+        let fault = self.veil.hide(fault, &span);
         match self.text {
             Some(text) => fault.at(text, span),
             None => fault,
@@ -355,7 +479,8 @@ impl Reading<'_> {
 fn listen(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
         let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(5000);
-        Fault::new(format!("`{text}` is not an address to listen on"))
+        let port = told(port);
+        Fault::new(format!("`{}` is not an address to listen on", told(text)))
             .hint(format!("write \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for the whole network"))
     })
 }

@@ -4,17 +4,26 @@
 //! refuses what it does not know; `plan` is what it means, complete and checked, made by `meaning`.
 
 mod backends;
+mod expand;
 mod fault;
 mod file;
+mod habits;
 mod health;
 mod judging;
 mod meaning;
+mod nearest;
 mod network;
 mod origin;
 mod plan;
+mod print;
+mod read;
 mod rewriting;
 mod routing;
+#[cfg(feature = "cli")]
+mod schema;
 mod sharing;
+mod source;
+mod spanned;
 mod target;
 mod units;
 mod value;
@@ -30,10 +39,15 @@ pub use plan::{
     RetryPlan,
 };
 
+#[cfg(feature = "cli")]
+pub use schema::schema;
+pub use source::Source;
+
 /// Reads a duration as the configuration writes it: `250ms`, `10s`, `5m`, `1h`; a bare `0` needs no unit.
 ///
 /// # Errors
 /// What is wrong with it, with a hint and without a place.
 pub fn duration(text: &str) -> Result<std::time::Duration, Fault> {
-    units::duration(text, std::time::Duration::ZERO)
+    let unmarked = |fault| expand::Veil::default().hide(fault, &(0..0));
+    units::duration(text, std::time::Duration::ZERO).map_err(unmarked)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 
 /// The address of a backend as an origin (RFC 6454): equal origins are one backend.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,38 +43,42 @@ impl Origin {
     /// Reads `http://HOST[:PORT]`; the port is 80 unless it stands there.
     pub(super) fn parse(url: &str) -> Result<Self, Fault> {
         let not_a_url = || {
-            Fault::new(format!("`{url}` is not the URL of a backend"))
+            Fault::new(format!("`{}` is not the URL of a backend", told(url)))
                 .hint("a backend is \"http://HOST:PORT\"")
         };
         let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(not_a_url().hint(format!("write \"http://{}\"", url.trim_start_matches('/'))));
+            return Err(not_a_url().hint(format!("write \"http://{}\"", told(url.trim_start_matches('/')))));
         };
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
             "https" => {
                 return Err(Fault::new("backends over TLS are not there yet")
-                    .hint(format!("write \"http://{rest}\", where the backend speaks plain HTTP")));
+                    .hint(format!("write \"http://{}\", where the backend speaks plain HTTP", told(rest))));
             }
             _ => return Err(not_a_url()),
         }
         let (authority, extra) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if !matches!(extra, "" | "/") {
             return Err(Fault::new(format!(
-                "a backend is a host and a port: `{extra}` does not belong here"
+                "a backend is a host and a port: `{}` does not belong here",
+                told(extra)
             ))
-            .hint(format!("write \"http://{authority}\" and put the path on a route")));
+            .hint(format!("write \"http://{}\" and put the path on a route", told(authority))));
         }
         if let Some((_, address)) = authority.rsplit_once('@') {
             return Err(Fault::new("a backend's URL has no user and no password")
-                .hint(format!("write \"http://{address}\"")));
+                .hint(format!("write \"http://{}\"", told(address))));
         }
         let (host, port) = split_port(authority);
         let host = Host::parse(host).ok_or_else(not_a_url)?;
         if let Host::Ip(ip) = &host
             && ip.is_unspecified()
         {
-            return Err(Fault::new(format!("`{ip}` is an address to listen on, not one to connect to"))
-                .hint("write the backend's own address; on this machine \"127.0.0.1\""));
+            return Err(Fault::new(format!(
+                "`{}` is an address to listen on, not one to connect to",
+                told(ip)
+            ))
+            .hint("write the backend's own address; on this machine \"127.0.0.1\""));
         }
         match port.map(parse_port) {
             None => Ok(Origin { host, port: 80 }),

@@ -1,13 +1,12 @@
 //! What a route changes about requests and responses: the meaning of its `request` and `response`.
 
-use toml::Spanned;
-
 use crate::edits::{Authority, EditFault, Edits};
 use crate::route::Route;
 
 use super::fault::Fault;
 use super::file::{FieldKeys, RequestKeys, ResponseKeys};
 use super::meaning::Reading;
+use super::spanned::Spanned;
 
 /// Stands for a backend's own address: no host is written like this.
 const BACKENDS_OWN: &str = "{backend}";

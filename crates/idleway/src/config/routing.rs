@@ -1,14 +1,13 @@
 //! What the `[[routes]]` of a configuration mean: the table of [`Routes`].
 
-use toml::Spanned;
-
 use crate::route::{Route, Routes, Wanted};
 
 use super::fault::Fault;
 use super::file::{RouteKeys, RouteQueueKeys};
 use super::meaning::{Reading, SHORTEST};
 use super::plan::PoolPlan;
-use super::value::{Header, Methods, Quantity};
+use super::spanned::Spanned;
+use super::value::{Header, Methods, Period};
 
 /// The pools that routes lead to, in the order of their index.
 pub(super) struct Pools<'a> {
@@ -23,12 +22,22 @@ impl Reading<'_> {
     pub(super) fn routes(&mut self, entries: Vec<Spanned<RouteKeys>>, pools: &Pools<'_>) -> Routes {
         let catch_all = pools.has_default || (entries.is_empty() && pools.names.len() == 1);
         let mut spans: Vec<_> = entries.iter().map(Spanned::span).collect();
+        let named: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.get_ref().answer.is_none() && entry.get_ref().redirect.is_none())
+            .map(|entry| Some(entry.get_ref().pool.as_ref().map_or_else(|| entry.span(), Spanned::span)))
+            .collect();
+        let faults_before = self.faults.len();
         let mut routes: Vec<_> = entries.into_iter().map(|entry| self.route(entry, pools)).collect();
+        let are_sound = self.faults.len() == faults_before;
+        let lead_somewhere = self.are_sound(named);
         if catch_all && !routes.iter().any(Route::takes_all) {
             routes.push(Route::new(0));
         }
         for (index, name) in pools.names.iter().enumerate() {
-            if !routes.iter().any(|route| route.pool() == Some(index)) {
+            let is_first =
+                pools.names.iter().position(|pool| pool.get_ref() == name.get_ref()) == Some(index);
+            if lead_somewhere && is_first && !routes.iter().any(|route| route.pool() == Some(index)) {
                 let fault = Fault::new(format!("no route leads to the pool `{}`", name.get_ref()));
                 let hint = format!("add a `[[routes]]` with pool = \"{}\"", name.get_ref());
                 self.secondary(fault.hint(hint), name.span());
@@ -40,9 +49,16 @@ impl Reading<'_> {
                 Err(clash) => clash,
             };
             let first = spans[clash.first].clone();
-            let fault = Fault::new(format!("this route takes what another one takes{}", self.since(first)))
-                .hint("let them differ in host, path, method or the number of header fields");
-            self.secondary(fault, spans.remove(clash.second));
+            let span = spans.remove(clash.second);
+            // One that is at fault takes more than it should.
+            if are_sound {
+                let problem = format!("this route takes what another one takes{}", self.since(first));
+                self.secondary(
+                    Fault::new(problem)
+                        .hint("let them differ in host, path, method or the number of header fields"),
+                    span,
+                );
+            }
             routes.remove(clash.second);
         }
     }
@@ -59,7 +75,7 @@ impl Reading<'_> {
 
     /// What holds for the requests of a route.
     fn policies(&mut self, route: &mut Route, keys: &mut RouteKeys, pools: &Pools<'_>) {
-        let mut time = |entry: Option<Spanned<Quantity>>| {
+        let mut time = |entry: Option<Spanned<Period>>| {
             entry.map(|entry| self.duration(Some(entry), SHORTEST, SHORTEST))
         };
         route.timeout = time(keys.timeout.take());
@@ -82,14 +98,14 @@ impl Reading<'_> {
             let fault = Fault::new("the pool of this route has no queue, so nothing waits");
             self.secondary(fault.hint("give the pool one: queue = { length = 100 }"), span);
         }
-        let longest = keys.wait_max.as_ref().map(Spanned::span);
+        let [shortest, longest] = [&keys.wait, &keys.wait_max].map(|key| key.as_ref().map(Spanned::span));
         route.wait = keys.wait.map(|wait| self.duration(Some(wait), SHORTEST, SHORTEST));
         route.wait_max = keys.wait_max.map(|wait| self.duration(Some(wait), SHORTEST, SHORTEST));
         let wait = route.wait.or(pool.map(|pool| pool.queue.wait)).unwrap_or_default();
         if let (Some(span), Some(wait_max)) = (longest, route.wait_max)
             && wait_max < wait
         {
-            self.too_short_wait_max(wait_max, wait, span);
+            self.too_short_wait_max(wait_max, (wait, shortest.as_ref()), span);
         }
     }
 

@@ -7,13 +7,14 @@ use std::ops::RangeInclusive;
 
 use idleway_core::Lane;
 use idleway_h1::Known;
-use toml::Spanned;
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::Weights;
 use super::meaning::Reading;
+use super::nearest::nearest;
 use super::network::Network;
 use super::plan::{Abandon, FairBy, Fin, Priority};
+use super::spanned::Spanned;
 use super::value::Count;
 
 impl Reading<'_> {
@@ -29,12 +30,8 @@ impl Reading<'_> {
         entry: Option<Spanned<Weights>>,
         fair_by: &FairBy,
     ) -> BTreeMap<String, u32> {
-        let Some(entry) = entry else { return BTreeMap::new() };
-        if *fair_by == FairBy::None {
-            self.needs_fair_by("weights are those of keys, and all requests of this pool are alike", &entry);
-        }
         let mut weights = BTreeMap::new();
-        for (key, weight) in entry.into_inner() {
+        for (key, weight) in entry.map(Spanned::into_inner).unwrap_or_default() {
             let weight = self.count(Some(weight), 1, WEIGHT);
             let span = key.span();
             let key = match fair_by {
@@ -49,13 +46,18 @@ impl Reading<'_> {
         weights
     }
 
-    /// `slots_per_key = 2`
-    pub(super) fn slots_per_key(&mut self, entry: Option<Spanned<Count>>, fair_by: &FairBy) -> Option<u32> {
-        let entry = entry?;
-        if *fair_by == FairBy::None {
-            self.needs_fair_by("without keys there are no slots of a key", &entry);
+    /// `weights` and `slots_per_key` in a pool whose requests are all alike
+    pub(super) fn check_keyless(
+        &mut self,
+        weights: Option<&Spanned<Weights>>,
+        slots: Option<&Spanned<Count>>,
+    ) {
+        if let Some(weights) = weights {
+            self.needs_fair_by("weights are those of keys, and all requests of this pool are alike", weights);
         }
-        Some(self.count(Some(entry), 1, 1..=u64::from(u32::MAX)))
+        if let Some(slots) = slots {
+            self.needs_fair_by("without keys there are no slots of a key", slots);
+        }
     }
 
     fn needs_fair_by<T>(&mut self, problem: &str, entry: &Spanned<T>) {
@@ -102,7 +104,7 @@ impl Reading<'_> {
         for entry in entries {
             let network = self.value(Some(entry), None, |text| {
                 text.parse::<Network>().map(Some).map_err(|problem| {
-                    Fault::new(format!("`{text}`: {problem}"))
+                    Fault::new(format!("`{}`: {problem}", told(&text)))
                         .hint(r#"write it like "10.0.0.0/8", "fd00::/8" or "127.0.0.1""#)
                 })
             });
@@ -131,10 +133,21 @@ fn word_or_field<T, const N: usize>(
         return field_name(name).map(of_field);
     }
     let known: Vec<_> = words.iter().map(|(word, _)| *word).chain(["header:NAME"]).collect();
-    word(text, words).map_err(|_| none_of(&known, text))
+    let found = words.into_iter().find(|(word, _)| *word == text);
+    found.map(|(_, meaning)| meaning).ok_or_else(|| match field_name(text) {
+        Ok(name) if text.contains('-') => {
+            let hint = format!("for what that field says write \"header:{}\"", told(name));
+            none_of(&known, text).hint(hint)
+        }
+        _ => none_of(&known, text),
+    })
 }
 
 fn none_of(known: &[&str], text: &str) -> Fault {
+    let fault = Fault::new(format!("`{}` is not a choice here", told(text)));
+    if let Some(near) = nearest(text, known.iter().copied().filter(|word| *word != "header:NAME")) {
+        return fault.hint(format!("did you mean \"{near}\"?"));
+    }
     let mut choices = String::new();
     for (left, word) in (0..known.len()).rev().zip(known) {
         let then = match left {
@@ -144,7 +157,7 @@ fn none_of(known: &[&str], text: &str) -> Fault {
         };
         choices += &format!("\"{word}\"{then}");
     }
-    Fault::new(format!("`{text}` is not a choice here")).hint(format!("write {choices}"))
+    fault.hint(format!("write {choices}"))
 }
 
 /// A field that means nothing else to the gateway.
@@ -152,7 +165,7 @@ fn field_of_its_own(text: &str) -> Result<String, Fault> {
     let name = field_name(text)?;
     let known = Known::of(&name);
     if known == Known::Host || known == Known::ContentLength || known.is_hop_by_hop() {
-        let fault = Fault::new(format!("`{name}` means something else already"));
+        let fault = Fault::new(format!("`{}` means something else already", told(name)));
         return Err(fault.hint("choose a field of its own, like \"x-request-deadline\""));
     }
     Ok(name)
@@ -162,7 +175,7 @@ fn field_of_its_own(text: &str) -> Result<String, Fault> {
 fn field_name(text: &str) -> Result<String, Fault> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(is_token) {
-        let fault = Fault::new(format!("`{text}` is not the name of a header field"));
+        let fault = Fault::new(format!("`{}` is not the name of a header field", told(text)));
         return Err(fault.hint("a name has letters, digits and `-`, like \"x-api-key\""));
     }
     Ok(text.to_ascii_lowercase())

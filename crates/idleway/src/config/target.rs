@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
 use crate::route::{Answer, Redirect, Target};
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::{AnswerKeys, RedirectKeys, RouteKeys};
 use super::meaning::Reading;
+use super::nearest::nearest;
+use super::read::ELEMENT;
 use super::routing::Pools;
+use super::spanned::Spanned;
 
 /// Of a redirect that does not say otherwise: it keeps the method, and can be taken back.
 const TEMPORARY: u16 = 307;
@@ -34,7 +35,7 @@ impl Reading<'_> {
             }
             (None, Some(redirect)) => {
                 self.needs_pool(keys, "`redirect`");
-                Target::Redirect(self.redirect(redirect))
+                Target::Redirect(self.within(&[ELEMENT, "redirect"], |reading| reading.redirect(redirect)))
             }
             (None, None) => Target::Pool(self.pool_of(keys.pool.take(), route, pools)),
         }
@@ -109,12 +110,17 @@ impl Reading<'_> {
         };
         index.unwrap_or_else(|| {
             let names: Vec<_> = pools.names.iter().map(|pool| format!("`{}`", pool.get_ref())).collect();
+            let known = pools.names.iter().map(|pool| pool.get_ref().as_str());
+            let near = name.as_ref().and_then(|name| nearest(name.get_ref(), known));
             let (fault, span) = match name {
-                Some(name) => (Fault::new(format!("there is no pool `{}`", name.get_ref())), name.span()),
+                Some(name) => {
+                    (Fault::new(format!("there is no pool `{}`", told(name.get_ref()))), name.span())
+                }
                 None => (Fault::new("the route does not say to which pool it leads"), route),
             };
-            let pools = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            self.fault(fault.hint(format!("the pools: {pools}")), span);
+            let near = near.map(|near| format!("did you mean `{near}`?"));
+            let listed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            self.fault(fault.hint(near.unwrap_or_else(|| format!("the pools: {listed}"))), span);
             0
         })
     }

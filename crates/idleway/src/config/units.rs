@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 
 const DURATIONS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -23,14 +23,34 @@ pub(super) fn duration(text: &str, least: Duration) -> Result<Duration, Fault> {
     let millis = quantity(text, &DURATIONS)
         .map_err(|problem| problem.fault(text, "a duration", "s", r#""250ms", "10s", "5m" or "1h""#))?;
     match Duration::from_millis(millis) {
-        short if short < least => Err(Fault::new(format!("{text} is too short")).hint("at least 1ms")),
-        long if long > LONGEST => Err(Fault::new(format!("{text} is too long")).hint("at most 365d")),
+        short if short < least => {
+            Err(Fault::new(format!("{} is too short", told(text))).hint("at least 1ms"))
+        }
+        long if long > LONGEST => Err(Fault::new(format!("{} is too long", told(text))).hint("at most 365d")),
         duration => Ok(duration),
     }
 }
 
 /// So that sums of times do not overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// As [`duration`] reads it, in the largest unit of which it is a whole number.
+pub(super) fn in_largest_time(time: Duration) -> String {
+    in_largest(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), &DURATIONS)
+}
+
+/// As [`size`] reads it, in the largest unit of which it is a whole number.
+pub(super) fn in_largest_size(bytes: u64) -> String {
+    in_largest(bytes, &SIZES)
+}
+
+fn in_largest(number: u64, units: &[(&str, u64)]) -> String {
+    let fits = |(_, factor): &&(&str, u64)| number > 0 && number.is_multiple_of(*factor);
+    match units.iter().filter(fits).max_by_key(|(_, factor)| *factor) {
+        Some((unit, factor)) => format!("{}{unit}", number / factor),
+        None => number.to_string(),
+    }
+}
 
 /// Bytes within the range: `64KiB`, `1MiB`, `10MB`; a bare `0` needs no unit.
 pub(super) fn size<T: TryFrom<u64>>(text: &str, range: RangeInclusive<u64>) -> Result<T, Fault> {
@@ -65,12 +85,13 @@ fn within<T: TryFrom<u64>>(
             Err(_) => "this machine cannot count so far".to_owned(),
         },
     };
-    Err(Fault::new(format!("{text} is out of range")).hint(bound))
+    Err(Fault::new(format!("{} is out of range", told(text))).hint(bound))
 }
 
 enum Problem {
     NoUnit,
-    UnknownUnit(String),
+    /// The number, and what stands behind it.
+    UnknownUnit(u64, String),
     NoNumber,
     TooLarge,
 }
@@ -78,16 +99,53 @@ enum Problem {
 impl Problem {
     fn fault(self, text: &str, what: &str, unit: &str, examples: &str) -> Fault {
         match self {
-            Problem::NoUnit => Fault::new(format!("{text} what? {what} carries its unit"))
-                .hint(format!("write \"{text}{unit}\"")),
-            Problem::UnknownUnit(unit) => {
-                Fault::new(format!("{what} has no unit `{unit}`")).hint(format!("write it like {examples}"))
+            Problem::NoUnit => Fault::new(format!("{} what? {what} carries its unit", told(text)))
+                .hint(format!("write \"{}{unit}\"", told(text))),
+            Problem::UnknownUnit(number, unit) => {
+                let hint = match (spelt_here(&unit), unit.as_str()) {
+                    (Some(ours), _) if examples.contains(ours) => format!("write \"{}{ours}\"", told(number)),
+                    (_, "us" | "µs" | "ns") => "the shortest time is \"1ms\"".to_owned(),
+                    _ => format!("write it like {examples}"),
+                };
+                Fault::new(format!("{what} has no unit `{}`", told(unit))).hint(hint)
             }
-            Problem::NoNumber => Fault::new(format!("`{text}` is not {what}"))
-                .hint(format!("write a whole number and a unit, like {examples}")),
-            Problem::TooLarge => Fault::new(format!("{text} is too large")),
+            Problem::NoNumber => {
+                let hint = match in_milliseconds(text).filter(|_| unit == "s") {
+                    Some(millis) => format!("write a whole number: \"{}\"", told(format!("{millis}ms"))),
+                    None => format!("write a whole number and a unit, like {examples}"),
+                };
+                Fault::new(format!("`{}` is not {what}", told(text))).hint(hint)
+            }
+            Problem::TooLarge => Fault::new(format!("{} is too large", told(text))),
         }
     }
+}
+
+/// The unit that other programs spell so.
+fn spelt_here(unit: &str) -> Option<&'static str> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "msec" | "msecs" | "millis" | "milliseconds" => "ms",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "min" | "mins" | "minute" | "minutes" => "m",
+        "hr" | "hrs" | "hour" | "hours" => "h",
+        "b" | "byte" | "bytes" => "B",
+        "k" | "kb" | "ki" | "kib" | "kib/s" => "KiB",
+        "m" | "mb" | "mi" | "mib" | "mib/s" => "MiB",
+        "percent" => "%",
+        _ => return None,
+    })
+}
+
+/// A time with a fraction, like `1.5s`, in whole milliseconds.
+pub(super) fn in_milliseconds(text: &str) -> Option<u64> {
+    let seconds = text.strip_suffix('s').unwrap_or(text);
+    let (whole, fraction) = seconds.split_once('.')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || fraction.len() > 3 {
+        return None;
+    }
+    let millis: u64 = format!("{fraction:0<3}").parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(millis)
 }
 
 fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Problem> {
@@ -102,7 +160,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Problem> {
         return if number == 0 { Ok(0) } else { Err(Problem::NoUnit) };
     }
     match units.iter().find(|(name, _)| *name == unit) {
-        None => Err(Problem::UnknownUnit(unit.to_owned())),
+        None => Err(Problem::UnknownUnit(number, unit.to_owned())),
         Some((_, factor)) => number.checked_mul(*factor).ok_or(Problem::TooLarge),
     }
 }
@@ -110,6 +168,12 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Result<u64, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::expand::Veil;
+
+    fn said(fault: Fault) -> (String, Option<String>) {
+        let fault = Veil::default().hide(fault, &(0..0));
+        (fault.message, fault.hint)
+    }
 
     #[test]
     fn durations_carry_their_unit() {
@@ -125,19 +189,34 @@ mod tests {
         }
         for (text, message, hint) in [
             ("10", "10 what? a duration carries its unit", r#"write "10s""#),
-            ("10sec", "a duration has no unit `sec`", r#"write it like "250ms", "10s", "5m" or "1h""#),
-            (
-                "1.5s",
-                "`1.5s` is not a duration",
-                "write a whole number and a unit, like \"250ms\", \"10s\", \"5m\" or \"1h\"",
-            ),
+            ("10sec", "a duration has no unit `sec`", r#"write "10s""#),
+            ("10parsec", "a duration has no unit `parsec`", r#"write it like "250ms", "10s", "5m" or "1h""#),
+            ("10us", "a duration has no unit `us`", r#"the shortest time is "1ms""#),
+            ("1.5s", "`1.5s` is not a duration", r#"write a whole number: "1500ms""#),
+            ("1h30m", "a duration has no unit `h30m`", "write it like \"250ms\", \"10s\", \"5m\" or \"1h\""),
         ] {
             let fault = duration(text, Duration::ZERO).unwrap_err();
-            assert_eq!((fault.message.as_str(), fault.hint.as_deref()), (message, Some(hint)));
+            assert_eq!(said(fault), (message.to_owned(), Some(hint.to_owned())));
         }
         for text in ["", "s", "-1s", "1h30m", "10s ", "366d", "99999999999999999999s", "9999999999999999999d"]
         {
             assert!(duration(text, Duration::ZERO).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for (millis, text) in
+            [(0, "0"), (250, "250ms"), (1500, "1500ms"), (75_000, "75s"), (60_000, "1m"), (172_800_000, "2d")]
+        {
+            let time = Duration::from_millis(millis);
+            assert_eq!(in_largest_time(time), text);
+            assert_eq!(duration(text, Duration::ZERO), Ok(time));
+        }
+        for (bytes, text) in [(0, "0"), (1, "1B"), (65_536, "64KiB"), (10_000_000, "10MB"), (1 << 30, "1GiB")]
+        {
+            assert_eq!(in_largest_size(bytes), text);
+            assert_eq!(size::<u64>(text, 0..=u64::MAX), Ok(bytes));
         }
     }
 
@@ -157,7 +236,7 @@ mod tests {
             ("%", "`%` is not a share", like),
         ] {
             let fault = share(text).unwrap_err();
-            assert_eq!((fault.message.as_str(), fault.hint.as_deref()), (message, Some(hint)));
+            assert_eq!(said(fault), (message.to_owned(), Some(hint.to_owned())));
         }
     }
 
@@ -170,12 +249,13 @@ mod tests {
         }
         for (text, message, hint) in [
             ("64", "64 what? a size carries its unit", r#"write "64B""#),
-            ("64K", "a size has no unit `K`", r#"write it like "512B", "64KiB", "1MiB" or "10MB""#),
+            ("64K", "a size has no unit `K`", r#"write "64KiB""#),
+            ("64q", "a size has no unit `q`", r#"write it like "512B", "64KiB", "1MiB" or "10MB""#),
             ("1KiB", "1KiB is out of range", "at least 2048 bytes"),
             ("1MiB", "1MiB is out of range", "at most 65535 bytes"),
         ] {
             let fault = size::<u64>(text, 2048..=65_535).unwrap_err();
-            assert_eq!((fault.message.as_str(), fault.hint.as_deref()), (message, Some(hint)));
+            assert_eq!(said(fault), (message.to_owned(), Some(hint.to_owned())));
         }
     }
 }

@@ -5,16 +5,27 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
-use toml::Spanned;
 
-/// A duration or a size as written. A number without a unit is let through here, so that [`units`](super::units) can
-/// ask for the unit.
+use super::spanned::Spanned;
+
+/// A duration as written. A number without a unit is let through here, so that [`units`](super::units) can ask for
+/// the unit.
 #[derive(Debug)]
-pub(super) struct Quantity(pub(super) String);
+pub(super) struct Period(pub(super) String);
 
-impl<'de> Deserialize<'de> for Quantity {
+impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or_number(deserializer, "a text of number and unit, like \"10s\" or \"64KiB\"").map(Quantity)
+        text_or_number(deserializer, "a duration, like \"10s\"").map(Period)
+    }
+}
+
+/// A size as written, with or without its unit.
+#[derive(Debug)]
+pub(super) struct Size(pub(super) String);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer, "a size, like \"64KiB\"").map(Size)
     }
 }
 

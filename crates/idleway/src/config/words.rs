@@ -1,11 +1,53 @@
 //! What could not be read, in the words of who wrote it rather than those of the parser.
 
-use super::fault::Fault;
+use super::fault::{Fault, told};
 use super::file::POOL_KEYS;
+use super::habits;
+use super::nearest::nearest;
+use super::read::ELEMENT;
+use super::units::in_milliseconds;
 
 pub(super) fn syntax_fault(text: &str, error: &toml::de::Error) -> Fault {
     let span = error.span().unwrap_or(text.len()..text.len());
-    Fault::new(format!("not TOML: {}", error.message())).at(text, span)
+    let fault = Fault::new(format!("not TOML: {}", error.message())).at(text, span.clone());
+    let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
+    match as_other_formats_have_it(line) {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+/// What to write instead of a line as YAML, nginx or a shell would have it.
+fn as_other_formats_have_it(line: &str) -> Option<String> {
+    let is_word = |text: &str| {
+        !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.')
+    };
+    if let Some((key, value)) = line.split_once('=') {
+        let (key, value) = (key.trim(), value.split('#').next().unwrap_or_default().trim());
+        return match value.to_ascii_lowercase().as_str() {
+            _ if !is_word(key) => None,
+            "" => Some(format!("the value of `{key}` is missing")),
+            "true" | "yes" | "on" => Some(format!("write: {key} = true")),
+            "false" | "no" | "off" => Some(format!("write: {key} = false")),
+            // A text that was begun and not ended, and what begins as a list or a table, is something else.
+            _ if value.contains(['"', '\'', '[', ']', '{', '}', ',']) => None,
+            _ => Some(format!("a text stands in quotes: {key} = \"{value}\"")),
+        };
+    }
+    if line.strip_suffix('{').is_some_and(|name| name.split_whitespace().all(is_word)) {
+        return Some(
+            "a table is begun by its name in brackets: [limits], [pools.NAME] or [[routes]]".to_owned(),
+        );
+    }
+    let (key, value) = line.split_once(':').or_else(|| line.split_once(char::is_whitespace))?;
+    let value = value.trim().trim_end_matches(';');
+    if !is_word(key) || value.is_empty() {
+        return None;
+    }
+    let bare = value.starts_with(['"', '\'', '[', '{']) || value.bytes().all(|b| b.is_ascii_digit());
+    Some(if bare { format!("write: {key} = {value}") } else { format!("write: {key} = \"{value}\"") })
 }
 
 /// Keys of the next versions: who writes one has read ahead, not made a mistake.
@@ -15,46 +57,117 @@ const NOT_YET: [&str; 2] = ["admin", "cold_start"];
 pub(super) const GATEWAY_KEYS: [&str; 9] =
     ["listen", "threads", "drain_timeout", "access_log", "trusted", "limits", "client", "pools", "routes"];
 
-pub(super) fn shape_fault(text: &str, error: &toml::de::Error) -> Fault {
-    let fault = match error.message().strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
-        Some((key, known)) => unknown_key(key, known.trim_start_matches(", expected ")),
-        None => Fault::new(in_plain_words(error.message())),
+/// `path` leads to what is at fault.
+pub(super) fn shape_fault(error: &toml::de::Error, path: &[String]) -> Fault {
+    match error.message().strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
+        Some((key, known)) => unknown_key(key, known),
+        None => wrong_kind(error.message(), path),
+    }
+}
+
+/// `known` is serde's list of the keys that are.
+fn unknown_key(key: &str, known: &str) -> Fault {
+    // Every second part stands between ` and `.
+    let mut known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    if known.starts_with(&GATEWAY_KEYS[..1]) {
+        known.extend(POOL_KEYS);
+    }
+    let fault = Fault::new(format!("unknown key `{key}`"));
+    fault.hint(instead(key, &known))
+}
+
+/// What to write instead of a key that is none of the known ones.
+fn instead(key: &str, known: &[&str]) -> String {
+    if NOT_YET.contains(&key) {
+        return format!("this version does not have `{key}` yet: take it out");
+    }
+    if GATEWAY_KEYS.contains(&key) && !known.contains(&"pool") {
+        return format!("`{key}` stands at the top level, above the first `[table]` of the file");
+    }
+    if let Some(near) = nearest(key, known.iter().copied()) {
+        return format!("did you mean `{near}`?");
+    }
+    if let Some(habit) = habits::meant(key, |ours| known.contains(&ours)) {
+        return habit;
+    }
+    if POOL_KEYS.contains(&key) {
+        return format!(
+            "`{key}` stands in a `[pools.NAME]`, or at the top level above the first `[table]` of the file"
+        );
+    }
+    let elsewhere = [(&GATEWAY_KEYS[..], "at the top level"), (&POOL_KEYS[..], "in a `[pools.NAME]`")];
+    for (keys, place) in elsewhere {
+        if let Some(near) = nearest(key, keys.iter().copied()) {
+            return format!("did you mean `{near}`? It stands {place}");
+        }
+    }
+    format!("known here: `{}`", known.join("`, `"))
+}
+
+/// A value that is not of the kind its key takes: serde's words for it, in those of the file.
+fn wrong_kind(message: &str, path: &[String]) -> Fault {
+    let plain = message.replace("a sequence", "a list").replace("a map", "a table");
+    if plain.starts_with("invalid length") {
+        return Fault::new("expected a table, found a list");
+    }
+    let kinds = plain.strip_prefix("invalid type: ").or(plain.strip_prefix("invalid value: "));
+    let Some((found, expected)) = kinds.and_then(|kinds| kinds.split_once(", expected ")) else {
+        return Fault::new(plain);
     };
-    match error.span() {
-        Some(span) => fault.at(text, span),
+    let shown = match found.strip_prefix("string \"").and_then(|quoted| quoted.strip_suffix('"')) {
+        Some(text) => format!("string \"{}\"", told(text)),
+        None if found == "map" => "a table".to_owned(),
+        None => found.to_owned(),
+    };
+    let fault = Fault::new(format!("expected {expected}, found {shown}"));
+    match as_meant(found, expected, path) {
+        Some(hint) => fault.hint(hint),
         None => fault,
     }
 }
 
-fn unknown_key(key: &str, known: &str) -> Fault {
-    let fault = Fault::new(format!("unknown key `{key}`"));
-    let known = known.trim_start_matches("one of ");
-    if NOT_YET.contains(&key) {
-        return fault.hint(format!("this version does not have `{key}` yet: take it out"));
-    }
-    if known.starts_with("`listen`") {
-        return fault.hint(format!("known here: {known}, `{}`", POOL_KEYS.join("`, `")));
-    }
-    if GATEWAY_KEYS.contains(&key) {
-        return fault.hint(format!("`{key}` stands at the top level, above the first `[table]` of the file"));
-    }
-    if POOL_KEYS.contains(&key) {
-        return fault.hint(format!(
-            "`{key}` stands in a `[pools.NAME]`, or at the top level above the first `[table]` of the file"
-        ));
-    }
-    fault.hint(format!("known here: {known}"))
-}
-
-/// serde's words for a wrong kind of value, in those of the file.
-fn in_plain_words(message: &str) -> String {
-    let plain = message.replace("a sequence", "a list").replace("a map", "a table");
-    if plain.starts_with("invalid length") {
-        return "expected a table, found a list".to_owned();
-    }
-    let kinds = plain.strip_prefix("invalid type: ").or(plain.strip_prefix("invalid value: "));
-    match kinds.and_then(|kinds| kinds.split_once(", expected ")) {
-        Some((found, expected)) => format!("expected {expected}, found {}", found.replace("map", "a table")),
-        None => plain,
+/// What to write instead of what was found.
+fn as_meant(found: &str, expected: &str, path: &[String]) -> Option<String> {
+    let mut names = path.iter().rev().map(String::as_str);
+    let (last, before) = (names.next()?, names.next());
+    let number = found.strip_prefix("integer `").and_then(|rest| rest.strip_suffix('`'));
+    let text = found.strip_prefix("string ").map(|quoted| quoted.trim_matches('"'));
+    match (expected, last) {
+        ("a table", "queue") => {
+            Some(format!(r#"write: queue = {{ length = {}, wait = "30s" }}"#, number.unwrap_or("100")))
+        }
+        ("a table", "retry") => Some(format!("write: retry = {{ attempts = {} }}", number.unwrap_or("3"))),
+        ("a table", "health") => {
+            let path = text.filter(|text| text.starts_with('/')).unwrap_or("/healthz");
+            Some(format!(r#"write: health = {{ path = "{}" }}"#, told(path)))
+        }
+        ("a table", _) if before == Some("pools") => {
+            Some(format!(r#"write: [pools.{last}], and below it backends = ["http://127.0.0.1:6000"]"#))
+        }
+        ("a list", "routes") => Some("begin each route with `[[routes]]`".to_owned()),
+        ("a list", key) => {
+            let element = number.map(str::to_owned).or(text.map(|text| format!("\"{text}\"")))?;
+            Some(format!("write: {key} = [{element}]"))
+        }
+        ("a boolean", key) => match text?.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Some(format!("write: {key} = true")),
+            "false" | "no" | "off" | "0" => Some(format!("write: {key} = false")),
+            _ => Some("write true or false, without quotes".to_owned()),
+        },
+        ("a whole number", _) => {
+            let digits = text.filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))?;
+            Some(format!("write {} without quotes", told(digits)))
+        }
+        ("a string", ELEMENT | "path") => None,
+        ("a string", "listen") => number.map(|port| format!("write: listen = \"127.0.0.1:{port}\"")),
+        ("a string", key) => number.map(|number| format!("a text stands in quotes: {key} = \"{number}\"")),
+        (_, ELEMENT) if before == Some("backends") => {
+            number.map(|port| format!("write \"http://127.0.0.1:{port}\""))
+        }
+        ("a duration, like \"10s\"", _) => {
+            let fraction = found.strip_prefix("floating point `")?.strip_suffix('`')?;
+            in_milliseconds(fraction).map(|millis| format!("write \"{millis}ms\""))
+        }
+        _ => None,
     }
 }

@@ -2,7 +2,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod edits;
+#[cfg(feature = "cli")]
+mod example;
 mod health;
+mod print;
+#[cfg(feature = "cli")]
+mod schema;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -38,7 +44,7 @@ fn each_fault_is_told_with_its_place() {
         assert!(told == expected.trim_end(), "{name}: instead of\n{expected}it is told\n{told}\n");
         cases += 1;
     }
-    assert!(cases >= 57, "the file was cut differently: {cases} cases");
+    assert!(cases >= 76, "the file was cut differently: {cases} cases");
 }
 
 #[test]
@@ -100,7 +106,7 @@ connect_timeout = "250ms"
 timeout = "10s"
 deadline = "5m"
 queue = { length = 100, wait = "20s", wait_max = "1m" }
-retry = { attempts = 1, budget = "5%", floor = 0 }
+retry = { attempts = 4, budget = "5%", floor = 0 }
 busy_status = [503, 429, 503]
 busy_rest_max = "7s"
 idempotency_key = true
@@ -198,7 +204,7 @@ fn every_key_arrives_in_the_plan() {
         timeout: Duration::from_secs(10),
         deadline: Some(Duration::from_secs(300)),
         queue: QueuePlan { length: 100, wait: Duration::from_secs(20), wait_max: Duration::from_secs(60) },
-        retry: RetryPlan { attempts: 1, budget: 5, floor: 0 },
+        retry: RetryPlan { attempts: 4, budget: 5, floor: 0 },
         busy_status: vec![429, 503],
         busy_rest_max: Duration::from_secs(7),
         idempotency_key: true,

@@ -1,0 +1,148 @@
+//! `idleway run` and `idleway demo`.
+
+use super::*;
+
+#[test]
+fn a_taken_port_ends_with_1_and_the_way_out() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let port = address.port().to_string();
+    for args in [&["run", "--listen", &address.to_string(), "http://10.0.0.1"][..], &["backend", &port]] {
+        let (code, stdout, stderr) = ended(args);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{args:?}");
+        let told = format!(
+            "idleway: {address} is taken by another program\n    hint: end it, or choose another port: "
+        );
+        assert!(stderr.starts_with(&told), "{args:?} said {stderr}");
+    }
+}
+
+#[test]
+fn the_gateway_runs_until_it_is_told_to_stop() {
+    let backend = Running::backend(&["--delay", "0"]);
+    for signal in ["-TERM", "-INT"] {
+        let mut gateway = Running::start(&["run", "--listen", "127.0.0.1:0", "--threads", "1", &backend.url]);
+        let done = json!({ "message": "Processed successfully", "data": [1] });
+        assert_eq!(gateway.call("POST /process", "[1]"), (200, done));
+        gateway.signal(signal);
+        assert_eq!(gateway.exit_code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn each_request_leaves_one_line_that_says_where_it_went_and_how_it_ended() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let args = ["run", "--listen", "127.0.0.1:0", "--threads", "1", &backend.url];
+    let mut gateway = Running::start_logging_to(Stdio::piped(), &args);
+    let mut log = gateway.child.stderr.take().unwrap();
+    assert_eq!(gateway.call("POST /process", "[1]").0, 200);
+    assert_eq!(gateway.call("POST /nowhere", "[1]").0, 404);
+    gateway.signal("-TERM");
+    assert_eq!(gateway.exit_code(), Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("idleway::access")).collect();
+    let [done, _] = lines[..] else { panic!("not a line for each of two requests: {text}") };
+    let address = backend.url.strip_prefix("http://").unwrap();
+    for field in [
+        "method=\"POST\"",
+        "path=\"/process\"",
+        "status=200",
+        &format!("backend=\"{address}\""),
+        "phase=\"response begun\"",
+        "attempts=1",
+        "wait_ms=",
+        "first_byte_ms=",
+        "total_ms=",
+        "received=3",
+        "sent=",
+        "reason=\"-\"",
+    ] {
+        assert!(done.contains(field), "no {field} in {done}");
+    }
+}
+
+/// A log that is lost costs no answer, and the program still ends well.
+#[test]
+fn a_log_that_nobody_reads_stops_no_request() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let args = ["run", "--listen", "127.0.0.1:0", "--threads", "1", &backend.url];
+    for reader_is_gone in [true, false] {
+        let mut gateway = Running::start_logging_to(Stdio::piped(), &args);
+        let unread = gateway.child.stderr.take().unwrap();
+        let unread = if reader_is_gone { None } else { Some(unread) };
+        // More lines than the pipe and the lines in waiting hold together would stop a log that blocks; where the
+        // reader is gone, one is enough.
+        for _ in 0..if reader_is_gone { 3 } else { 1000 } {
+            assert_eq!(gateway.call("POST /process", "[1]").0, 200);
+        }
+        drop(unread);
+        gateway.signal("-TERM");
+        assert_eq!(gateway.exit_code(), Some(0), "the reader is gone: {reader_is_gone}");
+    }
+}
+
+/// A gateway that was told to stop while a request is at work for as long as the query says.
+fn stopping(query: &str) -> (Running, Running, TcpStream) {
+    let backend = Running::backend(&[]);
+    let gateway = Running::start(&["run", "--listen", "127.0.0.1:0", &backend.url]);
+    let client = send(&gateway.url, &format!("POST /process?{query}"), "1");
+    backend.until(|witness| witness["now"] == 1);
+    gateway.signal("-TERM");
+    let since = Instant::now();
+    while connect(&gateway.url).is_ok() {
+        assert!(since.elapsed() < PATIENCE, "it goes on accepting");
+    }
+    (backend, gateway, client)
+}
+
+#[test]
+fn what_runs_is_finished_before_the_end() {
+    let (_backend, mut gateway, client) = stopping("delay=500ms");
+    assert_eq!(answer(client).0, 200);
+    assert_eq!(gateway.exit_code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let (_backend, mut gateway, _client) = stopping("delay=10m");
+    gateway.signal("-TERM");
+    assert_eq!(gateway.exit_code(), Some(1));
+}
+
+#[test]
+fn the_demo_survives_a_dead_backend_and_leaves_none_behind() {
+    for signal in ["-TERM", "-KILL"] {
+        let mut demo =
+            Running::start(&["demo", "--listen", "127.0.0.1:0", "--first-port", "0", "--delay", "0"]);
+        let mut backends: Vec<(String, String)> = Vec::new();
+        for line in demo.output.by_ref().lines() {
+            let line = line.unwrap();
+            match line.trim().split_once("  pid ") {
+                Some((url, pid)) => backends.push((url.to_owned(), pid.to_owned())),
+                None if line.starts_with("Ctrl-C") => break,
+                None => {}
+            }
+        }
+        assert_eq!(backends.len(), 5);
+        // Two may be dead: the third attempt is the last.
+        for (_, pid) in &backends[..2] {
+            kill(pid, "-KILL");
+        }
+        until_gone(&backends[..2]);
+        for _ in 0..5 {
+            assert_eq!(demo.call("POST /process", "1").0, 200);
+        }
+        demo.signal(signal);
+        assert_eq!(demo.exit_code(), if signal == "-TERM" { Some(0) } else { None });
+        until_gone(&backends);
+    }
+}
+
+/// Until nobody listens there any more: a signal is sent before it works.
+fn until_gone(backends: &[(String, String)]) {
+    let since = Instant::now();
+    while backends.iter().any(|(url, _)| connect(url).is_ok()) {
+        assert!(since.elapsed() < PATIENCE, "a backend is still there");
+    }
+}
