@@ -27,3 +27,6 @@ pub mod route;
 
 pub use error::Reject;
 pub use gateway::{BackendCounts, Drained, Gateway, SlotCounts, Totals};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use proxy::fuzzing;

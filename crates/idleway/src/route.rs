@@ -15,6 +15,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use crate::config::{Abandon, Priority};
 
@@ -65,11 +66,14 @@ impl Route {
         if bare.trim_end_matches('.').len() != host.trim_end_matches('.').len() {
             return Err("a host has no port: a route takes its host on any port");
         }
-        let odd = |c: char| !(c.is_ascii_alphanumeric() || "-._[]:".contains(c));
-        if bare.is_empty() || host.contains(odd) {
+        // A Host field writes it in brackets.
+        let address = address_of(host).or_else(|| host.parse().ok());
+        let odd = |c: char| !(c.is_ascii_alphanumeric() || "-._".contains(c));
+        if bare.is_empty() || (address.is_none() && bare.contains(odd)) {
             return Err("this is not a host name");
         }
-        Ok(Route { host: Some(bare.into_owned()), ..self })
+        let host = address.map_or_else(|| bare.into_owned(), bracketed);
+        Ok(Route { host: Some(host), ..self })
     }
 
     /// Only requests whose path begins with these segments. A slash at the end makes no difference.
@@ -255,14 +259,27 @@ impl Paths {
     }
 }
 
-/// The host of an authority: without port and the dot of a full name, in lower case.
+/// The host of an authority: without port and the dot of a full name, in lower case; an IPv6 address in its one
+/// spelling.
 fn host_of(authority: &str) -> Cow<'_, str> {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !is_bare_ipv6(authority) => host,
         _ => authority,
     };
+    if let Some(address) = address_of(host) {
+        return bracketed(address).into();
+    }
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.bytes().any(|b| b.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
+}
+
+/// The address in `[::1]`.
+fn address_of(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+fn bracketed(address: Ipv6Addr) -> String {
+    format!("[{address}]")
 }
 
 /// `::1`, which a Host field would write as `[::1]`.
@@ -331,16 +348,21 @@ struct Reading {
     merged: bool,
     /// `.` and `..` are steps, not names (RFC 3986 section 5.2.4).
     dots: bool,
+    /// Several slashes are one, but only once the steps are done (Envoy).
+    merged_late: bool,
 }
 
 impl Reading {
     fn all() -> impl Iterator<Item = Reading> {
-        (0..16).map(|bits: u8| Reading {
+        let readings = (0..32).map(|bits: u8| Reading {
             slashes: bits & 1 != 0,
             parameters: bits & 2 != 0,
             merged: bits & 4 != 0,
             dots: bits & 8 != 0,
-        })
+            merged_late: bits & 16 != 0,
+        });
+        // Late is another time only where there is an earlier one, and steps between.
+        readings.filter(|reading| !reading.merged_late || (reading.dots && !reading.merged))
     }
 
     /// The path as this program reads it.
@@ -357,6 +379,9 @@ impl Reading {
                 }
                 name => segments.push(name),
             }
+        }
+        if self.merged_late {
+            segments.retain(|segment| !segment.is_empty());
         }
         segments.iter().flat_map(|segment| [b"/", *segment].concat()).collect()
     }

@@ -17,6 +17,8 @@ mod evidence;
 mod exchange;
 mod forward;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod headers;
 mod linger;
