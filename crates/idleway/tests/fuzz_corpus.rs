@@ -1,6 +1,11 @@
 //! The corpus of the fuzz targets with the ordinary tests, through the same functions.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says at what input"
+)]
 
 use std::fs;
 use std::path::Path;

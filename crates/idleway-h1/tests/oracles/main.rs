@@ -11,6 +11,7 @@
 //! | `corpus` | named messages and what becomes of them: `tests/corpus/*.txt` |
 //! | `properties` | the comparisons of ours with itself and with the reference |
 //! | `h11` | the comparison with h11 |
+//! | `python` | a Python with packages |
 //! | `meaning` | what heads say beyond what other readers show |
 //! | `round_trip` | what is written is read again |
 
@@ -22,5 +23,6 @@ mod meaning;
 mod message;
 mod ours;
 mod properties;
+mod python;
 mod reference;
 mod round_trip;
