@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use idleway::config::{FairBy, Faults, HealthPlan, Plan, PoolPlan, ProbeKind, Resolve};
 
-/// More than any fault's words, its excerpt and its hint need.
-const LONGEST_FAULT: usize = 2000;
+/// More characters than any fault's words, its excerpt and its hint need.
+const LONGEST_FAULT: usize = 2500;
 
 pub(crate) fn check(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
@@ -22,7 +22,6 @@ fn check_faults(text: &str, faults: &Faults) {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut before = (0, 0);
     for fault in faults.iter() {
-        assert!(!fault.message.is_empty());
         assert_eq!(fault.place.is_some(), fault.excerpt.is_some(), "{fault:?}");
         let place = fault.place.map_or((usize::MAX, 0), |place| (place.line, place.column));
         assert!(before <= place, "out of order: {fault:?}");
@@ -39,7 +38,11 @@ fn check_faults(text: &str, faults: &Faults) {
         } else {
             assert!(excerpt.is_empty(), "an excerpt is a line and its marks: {fault:?}");
         }
-        assert!(fault.to_string().len() <= LONGEST_FAULT, "{} bytes: {fault}", fault.to_string().len());
+        for line in [Some(&fault.message), fault.hint.as_ref()].into_iter().flatten() {
+            assert!(!line.is_empty() && !line.contains(char::is_control), "{fault:?}");
+        }
+        let length = fault.to_string().chars().count();
+        assert!(length <= LONGEST_FAULT, "{length} characters: {fault}");
     }
     assert!(faults.to_string().matches("idleway.toml:").count() >= faults.iter().count());
 }

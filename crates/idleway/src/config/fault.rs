@@ -60,11 +60,12 @@ pub struct Fault {
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Fault { message: message.into(), hint: None, place: None, excerpt: None }
+        Fault { message: in_bounds(&message.into(), 400), hint: None, place: None, excerpt: None }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Fault { hint: Some(hint.into()), ..self }
+        // The longest ones list every key there is.
+        Fault { hint: Some(in_bounds(&hint.into(), 1500)), ..self }
     }
 
     /// The fault stands at these bytes of `text`.
@@ -84,6 +85,16 @@ impl fmt::Display for Fault {
         }
         Ok(())
     }
+}
+
+/// A line of at most so many characters: it may quote what stands in the file, however long that is and whatever it
+/// would make of a terminal.
+fn in_bounds(text: &str, most: usize) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
+    if text.chars().nth(most).is_some() {
+        line.push_str("...");
+    }
+    line
 }
 
 /// A place in a file, as editors count it.
