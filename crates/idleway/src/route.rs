@@ -1,8 +1,8 @@
 //! Which request goes to which pool.
 //!
-//! A route asks for a host (exact, whatever its case and port), a path (a prefix that ends where a segment ends:
-//! `/process` takes `/process`, `/process/x` and `/process?x`, not `/processes`) and methods; what it does not ask
-//! for does not matter. Where several routes fit, the more specific one is taken: a host before none, then the
+//! A route asks for a host (exact, whatever its case, its port and the spelling of an IPv6 address), a path (a
+//! prefix that ends where a segment ends: `/process` takes `/process`, `/process/x` and `/process?x`, not
+//! `/processes`) and methods; what it does not ask for does not matter. Where several routes fit, the more specific one is taken: a host before none, then the
 //! longer path, then a method before none.
 //!
 //! **No request slips past a route by its spelling.** Programs disagree about what some paths mean: one removes
