@@ -149,14 +149,20 @@ enum Step {
 
 use Step::{Dots, Merge, Parameters, Slashes};
 
-/// The programs that a route has to be the same for: they do some of these things, in this order, or merge last.
+/// The programs that a route has to be the same for: they do some of these things, in one of these orders.
 fn programs() -> impl Iterator<Item = Vec<Step>> {
-    let some = |steps: [Step; 4], bits: usize| {
-        (0..4).filter(|bit| bits & (1 << bit) != 0).map(|bit| steps[bit]).collect::<Vec<_>>()
-    };
-    let usual = [Slashes, Parameters, Merge, Dots];
-    let late = [Slashes, Parameters, Dots, Merge];
-    (0..16).map(move |bits| some(usual, bits)).chain((0..16).map(move |bits| some(late, bits)))
+    const KNOWN: [[Step; 4]; 4] = [
+        [Slashes, Parameters, Merge, Dots],
+        [Slashes, Parameters, Dots, Merge],
+        [Parameters, Slashes, Merge, Dots],
+        [Parameters, Slashes, Dots, Merge],
+    ];
+    KNOWN.into_iter().flat_map(|order| {
+        (0..16).map(move |bits| {
+            let done = order.into_iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
+            done.map(|(_, step)| step).collect()
+        })
+    })
 }
 
 /// Every order but those of a program that merges slashes first and decodes more of them afterwards: nobody is known

@@ -139,6 +139,8 @@ fn no_spelling_slips_past_a_route() {
     // A program that takes its steps first and merges slashes then sees another route than any other.
     let nested = self::routes(&["/b", "/b/b"]);
     assert_eq!(found(&nested, "GET", "", "/b///../b"), "none");
+    // So does one that ends segments at their `;` before it decodes slashes.
+    assert_eq!(found(&self::routes(&["/", "/c"]), "GET", "", "/c/;%2fs/..%2F"), "none");
     let catch_all = Routes::new(vec![Route::new(0)]).unwrap();
     assert_eq!(found(&catch_all, "GET", "", "/a/..%2f..//;x"), "/");
 }
