@@ -118,3 +118,7 @@ pub use hook::{Answered, Arrival, Denial, Hook, Verdict};
 // What stands in the types above.
 pub use idleway_core::{Lane, Reason};
 pub use idleway_h1::{Refusal, RefusalReason};
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use proxy::fuzzing;

@@ -29,7 +29,16 @@ const ALLOWED: [&str; 11] = [
 fn interface() -> Option<String> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("api");
     let output = Command::new(env!("CARGO"))
-        .args(["rustdoc", "--quiet", "--locked", "--lib", "--features", "hyper", "--target-dir"])
+        .args([
+            "rustdoc",
+            "--quiet",
+            "--locked",
+            "--lib",
+            "--no-default-features",
+            "--features",
+            "hyper",
+            "--target-dir",
+        ])
         .arg(&target)
         .args(["--", "-Z", "unstable-options", "--output-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

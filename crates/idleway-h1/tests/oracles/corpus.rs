@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use idleway_h1::RefusalReason;
 
 use crate::message::{Kind, Outcome};
-use crate::{ours, properties};
+use crate::{compare, ours};
 
 const FILES: [(&str, &str); 3] = [
     ("requests.txt", include_str!("../corpus/requests.txt")),
@@ -37,7 +37,7 @@ fn every_message_becomes_what_is_documented() {
 #[test]
 fn the_naive_reader_reads_every_message_the_same() {
     for case in cases() {
-        properties::assert_same_as_reference(case.kind, &case.bytes);
+        compare::assert_same_as_reference(case.kind, &case.bytes);
     }
 }
 
@@ -45,7 +45,7 @@ fn the_naive_reader_reads_every_message_the_same() {
 fn pieces_change_nothing() {
     // Longer ones cost a second each and differ only in their length.
     for case in cases().filter(|case| case.bytes.len() < 2000) {
-        properties::assert_pieces_change_nothing(case.kind, &case.bytes);
+        compare::assert_pieces_change_nothing(case.kind, &case.bytes);
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::env;
 use std::error::Error;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -15,21 +15,22 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use crate::message::Kind;
-use crate::{corpus, generate, ours};
+use crate::{corpus, generate, ours, python};
 
 mod difference;
 mod theirs;
 
 use theirs::Theirs;
 
-const VERSION: &str = "0.16.0";
+const H11: &str = "h11==0.16.0";
 
 /// How many generated messages are compared.
 const GENERATED: usize = 8000;
 
 #[test]
 fn h11_reads_the_same_but_for_known_differences() {
-    let python = match python_with_h11() {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("h11");
+    let python = match python::with(&home, &[H11]) {
         Ok(python) => python,
         Err(reason) => {
             assert!(env::var_os("CI").is_none(), "h11 is not to be had: {reason}");
@@ -69,28 +70,6 @@ fn messages() -> Vec<(Kind, Vec<u8>)> {
         tree.current()
     });
     corpus::cases().map(|case| (case.kind, case.bytes)).chain(generated).collect()
-}
-
-/// Python with h11 in an environment of its own in the target folder.
-fn python_with_h11() -> Result<PathBuf, Box<dyn Error>> {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("h11-{VERSION}"));
-    let python = home.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let check = format!("import h11; assert h11.__version__ == '{VERSION}'");
-    if run(Command::new(&python).args(["-c", &check])).is_err() {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
-        let package = format!("h11=={VERSION}");
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", &package]))?;
-        run(Command::new(&python).args(["-c", &check]))?;
-    }
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
-    let output = command.stdin(Stdio::null()).output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
 /// What h11 makes of each message.

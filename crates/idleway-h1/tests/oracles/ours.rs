@@ -100,7 +100,7 @@ impl Connection {
     }
 }
 
-fn request(head: &RequestHead) -> Message {
+pub(crate) fn request(head: &RequestHead) -> Message {
     Message {
         start: Start::Request {
             method: head.method().to_owned(),
@@ -120,7 +120,7 @@ fn request(head: &RequestHead) -> Message {
     }
 }
 
-fn response(head: &ResponseHead) -> Message {
+pub(crate) fn response(head: &ResponseHead) -> Message {
     Message {
         start: Start::Response { status: head.status(), reason: head.reason().to_owned() },
         version: head.version(),

@@ -16,6 +16,12 @@ pub struct Faults {
 impl Faults {
     /// `name` is what stands before each line and column: a file name, or "command line".
     pub(super) fn new(name: &str, mut faults: Vec<Fault>) -> Self {
+        for fault in &mut faults {
+            // Only now: a value that was cut would no longer be known as one that is not to be shown.
+            fault.message = in_bounds(&fault.message, 400);
+            // The longest ones list every key there is.
+            fault.hint = fault.hint.as_ref().map(|hint| in_bounds(hint, 1500));
+        }
         // Faults without a place are about the whole: they come last.
         for text in
             faults.iter_mut().flat_map(|fault| std::iter::once(&mut fault.message).chain(&mut fault.hint))
@@ -193,6 +199,16 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, &PLAIN)
     }
+}
+
+/// A line of at most so many characters: it may quote what stands in the file, however long that is and whatever it
+/// would make of a terminal.
+fn in_bounds(text: &str, most: usize) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
+    if text.chars().nth(most).is_some() {
+        line.push_str("...");
+    }
+    line
 }
 
 /// A place in a file, as editors count it.

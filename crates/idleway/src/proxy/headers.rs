@@ -27,10 +27,14 @@ pub(super) fn request(
     for field in head.fields() {
         match field.known {
             Known::Te => trailers |= accepts_trailers(field.value),
-            Known::Traceparent => trace = trace.or(Some(field.value)),
+            Known::Traceparent if !head.nominated(field.name) => trace = trace.or(Some(field.value)),
             // Of the trailers the backend is told by the chunks alone.
-            Known::Host | Known::ContentLength | Known::Expect | Known::XRequestId | Known::XForwardedFor => {
-            }
+            Known::Host
+            | Known::ContentLength
+            | Known::Expect
+            | Known::XRequestId
+            | Known::XForwardedFor
+            | Known::Traceparent => {}
             known if known.is_hop_by_hop() || head.nominated(field.name) => {}
             _ if is_forwarded(&field) && !request.is_trusted => {}
             Known::Other if is_shadow(field.name) => {}
@@ -124,7 +128,7 @@ pub(super) fn response(
     let mut outgoing = Outgoing::Plain;
     copy_end_to_end(&mut writer, response, edits);
     write_edits(&mut writer, edits);
-    if response.get(Known::Date).is_none() {
+    if response.get(Known::Date).is_none() || response.nominated("Date") {
         // RFC 9110 section 6.6.1: whoever forwards a response without one adds it.
         writer.field("Date", crate::net::date());
     }
@@ -296,22 +300,46 @@ mod tests {
         }
     }
 
-    /// The fields in `X-Forwarded-` and `Forwarded` that a backend gets of such a request from 10.0.0.1.
+    /// A request from 10.0.0.1 with these fields.
+    fn asked(lines: &str, is_trusted: bool) -> Request {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let (head, _) = HeadReader::new(Limits::default()).request(text.as_bytes()).unwrap().unwrap();
+        let peer = "10.0.0.1:4000".parse().unwrap();
+        Request::new(Box::new(head), peer, Arc::from("10.0.0.1"), is_trusted)
+    }
+
+    /// What a backend gets of it.
+    fn sent(lines: &str, is_trusted: bool, edits: &Edits) -> String {
+        let mut out = Vec::new();
+        let rewrite = Rewrite { path: Cow::Borrowed("/"), authority: &Authority::Client, fields: edits };
+        request(&mut out, &asked(lines, is_trusted), &rewrite, "b:80", Announced::Nothing, "1.1 via", true);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_field_for_this_hop_alone_is_written_anew() {
+        let none = Edits::of_request();
+        let trace = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+        assert!(sent(trace, false, &none).contains(trace));
+        let nominated = sent(&format!("Connection: traceparent\r\n{trace}"), false, &none);
+        assert!(!nominated.contains(trace) && nominated.contains("\r\ntraceparent: 00-"), "{nominated}");
+
+        let response = b"HTTP/1.1 204 No Content\r\nConnection: date\r\nDate: once\r\n\r\n";
+        let (head, _) = HeadReader::new(Limits::default()).response(response, false).unwrap().unwrap();
+        let mut out = Vec::new();
+        super::response(&mut out, &asked("", false), None, &head, &Edits::of_response(), "1.1 via", true);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\r\nDate: ") && !text.contains("once"), "{text}");
+    }
+
+    /// The fields in `X-Forwarded-` and `Forwarded` that a backend gets of such a request.
     fn forwarded(lines: &str, is_trusted: bool) -> Vec<String> {
         edited(lines, is_trusted, &Edits::of_request())
     }
 
     /// The same, with these changes.
     fn edited(lines: &str, is_trusted: bool, edits: &Edits) -> Vec<String> {
-        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
-        let limits = Limits { head: 1 << 14, target: 1 << 10, fields: 50 };
-        let (head, _) = HeadReader::new(limits).request(text.as_bytes()).unwrap().unwrap();
-        let peer = "10.0.0.1:4000".parse().unwrap();
-        let request = Request::new(Box::new(head), peer, Arc::from("10.0.0.1"), is_trusted);
-        let mut out = Vec::new();
-        let rewrite = Rewrite { path: Cow::Borrowed("/"), authority: &Authority::Client, fields: edits };
-        super::request(&mut out, &request, &rewrite, "b:80", Announced::Nothing, "1.1 via", true);
-        let text = String::from_utf8(out).unwrap();
+        let text = sent(lines, is_trusted, edits);
         let mut lines: Vec<_> = text.lines().map(str::to_lowercase).collect();
         lines.retain(|line| line.contains("forwarded"));
         lines.sort();

@@ -18,6 +18,8 @@ mod exchange;
 mod fixed;
 mod forward;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod headers;
 mod hooked;

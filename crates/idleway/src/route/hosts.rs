@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// The hosts that a route takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +32,13 @@ impl Hosts {
         if bare.trim_end_matches('.').len() != host.trim_end_matches('.').len() {
             return Err("a host has no port: a route takes its host on any port");
         }
-        let odd = |c: char| !(c.is_ascii_alphanumeric() || "-._[]:".contains(c));
-        let is_address = is_wildcard && host.contains(['[', ':']);
-        if bare.is_empty() || bare.starts_with('.') || host.contains(odd) || is_address {
+        // A Host field writes it in brackets.
+        let address = address_of(host).or_else(|| host.parse().ok()).filter(|_| !is_wildcard);
+        let odd = |c: char| !(c.is_ascii_alphanumeric() || "-._".contains(c));
+        if bare.is_empty() || bare.starts_with('.') || (address.is_none() && bare.contains(odd)) {
             return Err("this is not a host name");
         }
-        let bare = bare.into_owned();
+        let bare = address.map_or_else(|| bare.into_owned(), bracketed);
         Ok(if is_wildcard { Hosts::Below(bare) } else { Hosts::One(bare) })
     }
 
@@ -70,14 +72,27 @@ pub(super) fn wildcards(host: &str) -> impl Iterator<Item = &str> {
     host.match_indices('.').filter(|(at, _)| *at > 0).map(|(at, _)| &host[at + 1..])
 }
 
-/// The host of an authority: without port and the dot of a full name, in lower case.
+/// The host of an authority: without port and the dot of a full name, in lower case; an IPv6 address in its one
+/// spelling.
 pub(super) fn host_of(authority: &str) -> Cow<'_, str> {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !is_bare_ipv6(authority) => host,
         _ => authority,
     };
+    if let Some(address) = address_of(host) {
+        return bracketed(address).into();
+    }
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.bytes().any(|b| b.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
+}
+
+/// The address in `[::1]`.
+fn address_of(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+fn bracketed(address: Ipv6Addr) -> String {
+    format!("[{address}]")
 }
 
 /// `::1`, which a Host field would write as `[::1]`.

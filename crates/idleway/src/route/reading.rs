@@ -105,21 +105,33 @@ pub(super) struct Reading {
     merged: bool,
     /// `.` and `..` are steps, not names (RFC 3986 section 5.2.4).
     dots: bool,
+    /// As `parameters`, but before encoded slashes are decoded (Tomcat).
+    parameters_early: bool,
+    /// As `merged`, but once the steps are done (Envoy).
+    merged_late: bool,
 }
 
 impl Reading {
     pub(super) fn all() -> impl Iterator<Item = Reading> {
-        (0..16).map(|bits: u8| Reading {
+        let readings = (0..64).map(|bits: u8| Reading {
             slashes: bits & 1 != 0,
             parameters: bits & 2 != 0,
             merged: bits & 4 != 0,
             dots: bits & 8 != 0,
+            parameters_early: bits & 16 != 0,
+            merged_late: bits & 32 != 0,
+        });
+        // Early and late make a difference only where something lies between.
+        readings.filter(|reading| {
+            (!reading.parameters_early || (reading.slashes && !reading.parameters))
+                && (!reading.merged_late || (reading.dots && !reading.merged))
         })
     }
 
     /// The path as this program reads it.
     pub(super) fn of(self, path: &[u8]) -> Vec<u8> {
-        let path = if self.slashes { with_slashes(path) } else { path.to_vec() };
+        let path = if self.parameters_early { without_parameters(path) } else { path.to_vec() };
+        let path = if self.slashes { with_slashes(&path) } else { path };
         let mut segments: Vec<&[u8]> = Vec::new();
         for segment in path.split(|&byte| byte == b'/').skip(1) {
             let name = if self.parameters { segment.split(|&byte| byte == b';').next() } else { None };
@@ -132,8 +144,16 @@ impl Reading {
                 name => segments.push(name),
             }
         }
+        if self.merged_late {
+            segments.retain(|segment| !segment.is_empty());
+        }
         segments.iter().flat_map(|segment| [b"/", *segment].concat()).collect()
     }
+}
+
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    let names = path.split(|&byte| byte == b'/').filter_map(|name| name.split(|&byte| byte == b';').next());
+    names.collect::<Vec<_>>().join(&b'/')
 }
 
 fn with_slashes(path: &[u8]) -> Vec<u8> {

@@ -47,6 +47,25 @@ fn each_fault_is_told_with_its_place() {
     assert!(cases >= 76, "the file was cut differently: {cases} cases");
 }
 
+/// However long and odd what stands in the file is: a fault is a few lines, which do nothing to a terminal.
+#[test]
+fn what_is_quoted_stays_within_bounds() {
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("backends = [\"{long}\"]"),
+        format!("{long} = 1"),
+        format!("timeout = \"1{long}\""),
+        "\"a\\nb\\u001B[2J\" = 1\nbackends = [\"\\u001B[31m\"]".to_owned(),
+    ] {
+        let faults = Plan::from_toml(&text, "idleway.toml").unwrap_err();
+        for fault in faults.iter() {
+            assert!(fault.to_string().chars().count() < 2500, "{} bytes", fault.to_string().len());
+            assert!(!fault.message.contains(char::is_control), "{:?}", fault.message);
+            assert!(!fault.hint.as_ref().is_some_and(|hint| hint.contains(char::is_control)), "{fault:?}");
+        }
+    }
+}
+
 #[test]
 fn one_line_is_a_configuration() {
     let plan = plan(r#"backends = ["http://127.0.0.1:6000", "http://127.0.0.1:6001"]"#);

@@ -188,18 +188,7 @@ print(answer.status_code, answer.json()['error'])
     assert_eq!(first.answer().status(), 200);
 }
 
-/// A Python that has `requests`, in an environment of its own that later runs find again.
 fn python_with_requests() -> std::io::Result<std::path::PathBuf> {
-    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-    let python = place.join("bin/python");
-    let done = |command: &mut Command| {
-        let output = command.output()?;
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(()) } else { Err(std::io::Error::other(told)) }
-    };
-    if done(Command::new(&python).args(["-c", "import requests"])).is_err() {
-        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
-        done(Command::new(&python).args(["-m", "pip", "install", "--quiet", "requests==2.32.5"]))?;
-    }
-    Ok(python)
+    let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("requests");
+    crate::python::with(&home, &["requests==2.32.5"])
 }

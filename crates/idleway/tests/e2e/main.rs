@@ -12,6 +12,8 @@
 )]
 
 mod harness;
+#[path = "../../../idleway-h1/tests/oracles/python.rs"]
+mod python;
 
 mod abandon;
 mod bounds;
