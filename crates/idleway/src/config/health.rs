@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// `health`: when a backend is taken out, and how it comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HealthPlan {
     /// The probes, where there are any (`path`, or `tcp = true`; default: none).
     pub probe: Option<ProbePlan>,
@@ -44,6 +45,7 @@ impl Default for HealthPlan {
 
 /// The probes of a pool: each backend is asked regularly whether it serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProbePlan {
     /// What a probe does.
     pub how: ProbeKind,
@@ -85,6 +87,7 @@ pub enum ProbeKind {
 
 /// The request of a probe, and the answers that are good.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpProbe {
     /// Path and query of its target, as they are sent (`path`).
     pub path: String,

@@ -17,6 +17,7 @@ use super::origin::Origin;
 
 /// The validated configuration of one gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// The socket on which clients are accepted (`listen`, default 127.0.0.1:5000).
     pub listen: SocketAddr,
@@ -43,6 +44,7 @@ pub struct Plan {
 
 /// `[limits]`: what is too much, for each client and for all together.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LimitsPlan {
     /// Bytes of a head, request line included (`head`, default 32 KiB); more is answered 431.
     pub head: usize,
@@ -81,6 +83,7 @@ impl Default for LimitsPlan {
 
 /// `[client]`: how slow a client may be. Never counted against a backend's health.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientPlan {
     /// The longest silence of a client that is sending its body (`read`, default 30 s).
     pub read: Duration,
@@ -119,6 +122,7 @@ impl Default for ClientPlan {
 
 /// `[pools.NAME]`, or the pool keys at the top level: interchangeable backends and their one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolPlan {
     /// The name that routes, logs and metrics use.
     pub name: String,
@@ -255,6 +259,7 @@ impl PoolPlan {
 
 /// `queue = { length, wait }`: how many requests wait for a Slot, and how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueuePlan {
     /// Requests in line at once; 0: refuse at once when no Slot is idle.
     pub length: usize,
@@ -272,6 +277,7 @@ impl Default for QueuePlan {
 
 /// `retry = { attempts, budget, floor }`: how often requests may be tried again on another backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryPlan {
     /// How many backends one request may try, from 1 to 100 (`attempts`, default 3; 1: no failover).
     pub attempts: u32,
@@ -299,6 +305,7 @@ pub enum Resolve {
 
 /// One backend of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BackendPlan {
     /// Where it listens.
     pub origin: Origin,

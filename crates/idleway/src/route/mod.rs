@@ -56,6 +56,7 @@ use self::replacement::Replacement;
 
 /// One way from requests to a pool, or to an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Route {
     /// Where its requests go.
     pub target: Target,

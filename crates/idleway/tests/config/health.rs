@@ -8,63 +8,53 @@ use super::plan;
 
 /// The health of the pool `workers` in the file of every key.
 pub(super) fn of_workers() -> HealthPlan {
-    let probe = HttpProbe {
-        path: "/healthz?deep=1".to_owned(),
+    let probe = made!(HttpProbe::new(""); path: "/healthz?deep=1".to_owned(),
         method: "HEAD".to_owned(),
         host: Some("x.example:80".to_owned()),
-        status: vec![200..=200, 300..=399, 400..=499],
-    };
-    HealthPlan {
-        probe: Some(ProbePlan {
-            how: ProbeKind::Http(probe),
+        status: vec![200..=200, 300..=399, 400..=499]);
+    made!(HealthPlan::default(); probe: Some(made!(ProbePlan::new(ProbeKind::Tcp); how: ProbeKind::Http(probe),
             every: Duration::from_secs(3),
             timeout: Duration::from_secs(4),
             rise: 2,
             fall: 5,
-            dedicated: true,
-        }),
+            dedicated: true)),
         failures: 6,
         pause: Duration::from_millis(200),
         pause_max: Duration::from_secs(60),
         outlier: Some(30),
         panic: 40,
-        slow_start: Duration::from_secs(8),
-    }
+        slow_start: Duration::from_secs(8))
 }
 
 /// What is promised on the page of the configuration.
 #[test]
 fn failover_and_health_have_their_defaults() {
     let pool = PoolPlan::new("default", Vec::new());
-    assert_eq!(pool.retry, RetryPlan { attempts: 3, budget: 20, floor: 10 });
+    assert_eq!(pool.retry, made!(RetryPlan::default(); attempts: 3, budget: 20, floor: 10));
     assert_eq!((pool.busy_status.as_slice(), pool.idempotency_key), ([].as_slice(), false));
     assert_eq!((pool.busy_rest_max, pool.resolve_every), (Duration::from_secs(10), Duration::from_secs(5)));
     assert_eq!(pool.resolve, Resolve::One);
-    let usual = HealthPlan {
-        probe: None,
+    let usual = made!(HealthPlan::default(); probe: None,
         failures: 3,
         pause: Duration::from_millis(100),
         pause_max: Duration::from_secs(5),
         outlier: Some(50),
         panic: 10,
-        slow_start: Duration::from_secs(10),
-    };
+        slow_start: Duration::from_secs(10));
     assert_eq!(pool.health, usual);
     let probe = |health: &str| health_of(&format!("health = {{ {health} }}")).probe;
-    let usual = |how| ProbePlan {
-        how,
+    let usual = |how| {
+        made!(ProbePlan::new(ProbeKind::Tcp); how,
         every: Duration::from_secs(2),
         timeout: Duration::from_secs(2),
         rise: 1,
         fall: 2,
-        dedicated: false,
+        dedicated: false)
     };
-    let get = HttpProbe {
-        path: "/healthz".to_owned(),
+    let get = made!(HttpProbe::new(""); path: "/healthz".to_owned(),
         method: "GET".to_owned(),
         host: None,
-        status: vec![200..=399],
-    };
+        status: vec![200..=399]);
     assert_eq!(probe(r#"path = "/healthz""#), Some(usual(ProbeKind::Http(get))));
     assert_eq!(probe("tcp = true"), Some(usual(ProbeKind::Tcp)));
     assert_eq!(probe("tcp = false"), None);
@@ -77,9 +67,9 @@ fn a_key_of_retry_leaves_the_others_as_they_are() {
     };
     let usual = RetryPlan::default();
     assert_eq!(retry(""), usual);
-    assert_eq!(retry("attempts = 100"), RetryPlan { attempts: 100, ..usual.clone() });
-    assert_eq!(retry(r#"budget = "0%""#), RetryPlan { budget: 0, ..usual.clone() });
-    assert_eq!(retry("floor = 1000000"), RetryPlan { floor: 1_000_000, ..usual });
+    assert_eq!(retry("attempts = 100"), made!(usual.clone(); attempts: 100));
+    assert_eq!(retry(r#"budget = "0%""#), made!(usual.clone(); budget: 0));
+    assert_eq!(retry("floor = 1000000"), made!(usual; floor: 1_000_000));
 }
 
 /// The health of a default pool with these keys.
@@ -89,7 +79,7 @@ fn health_of(keys: &str) -> HealthPlan {
 
 #[test]
 fn health_stands_in_braces_or_as_a_table_of_its_own() {
-    let slow = HealthPlan { failures: 9, ..HealthPlan::default() };
+    let slow = made!(HealthPlan::default(); failures: 9);
     assert_eq!(health_of("health = { failures = 9 }"), slow);
     assert_eq!(health_of("[health]\nfailures = 9"), slow);
     let named = plan("[pools.a]\nbackends = [\"http://10.0.0.1\"]\nhealth = { failures = 9 }");

@@ -2,6 +2,18 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// A part of a Plan with these fields, and the others as they are in the first one: from outside of the crate it cannot be
+/// written as a literal, since it may get more of them.
+macro_rules! made {
+    ($base:expr; $($field:ident $(: $value:expr)?),*) => {{
+        let mut made = $base;
+        $(made.$field = made!(@ $field $(, $value)?);)*
+        made
+    }};
+    (@ $field:ident, $value:expr) => { $value };
+    (@ $field:ident) => { $field };
+}
+
 mod edits;
 #[cfg(feature = "cli")]
 mod example;
@@ -201,29 +213,25 @@ fn every_key_arrives_in_the_plan() {
     let plan = plan(EVERYTHING);
     assert_eq!((plan.listen, plan.threads), ("[::]:8080".parse().unwrap(), 2));
     assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(10), false));
-    let client =
-        ClientPlan { read: Duration::from_secs(5), write: Duration::from_secs(6), rate: 0, fin: Fin::Gone };
+    let client = made!(ClientPlan::default(); read: Duration::from_secs(5), write: Duration::from_secs(6), rate: 0, fin: Fin::Gone);
     assert_eq!(plan.client, client);
     assert_eq!(plan.trusted, ["10.0.0.0/8", "::1"].map(|network| network.parse::<Network>().unwrap()));
-    let limits = LimitsPlan {
-        head: 16 << 10,
+    let limits = made!(LimitsPlan::default(); head: 16 << 10,
         target: 4 << 10,
         fields: 50,
         body: Some(10_000_000),
         connections: 500,
         buffered: 1 << 30,
         keep_alive: Duration::ZERO,
-        head_timeout: Duration::from_secs(3),
-    };
+        head_timeout: Duration::from_secs(3));
     assert_eq!(plan.limits, limits);
-    let workers = PoolPlan {
-        name: "workers".to_owned(),
+    let workers = made!(PoolPlan::new("", Vec::new()); name: "workers".to_owned(),
         backends: plan.pools[0].backends.clone(),
         connect_timeout: Duration::from_millis(250),
         timeout: Duration::from_secs(10),
         deadline: Some(Duration::from_secs(300)),
-        queue: QueuePlan { length: 100, wait: Duration::from_secs(20), wait_max: Duration::from_secs(60) },
-        retry: RetryPlan { attempts: 4, budget: 5, floor: 0 },
+        queue: made!(QueuePlan::default(); length: 100, wait: Duration::from_secs(20), wait_max: Duration::from_secs(60)),
+        retry: made!(RetryPlan::default(); attempts: 4, budget: 5, floor: 0),
         busy_status: vec![429, 503],
         busy_rest_max: Duration::from_secs(7),
         idempotency_key: true,
@@ -242,19 +250,15 @@ fn every_key_arrives_in_the_plan() {
         weights: [(String::new(), 1000), ("gold".to_owned(), 4)].into(),
         slots_per_key: Some(3),
         priority: Priority::Header("priority".to_owned()),
-        deadline_header: Some("x-request-deadline".to_owned()),
-    };
+        deadline_header: Some("x-request-deadline".to_owned()));
     assert_eq!(plan.pools[0], workers);
     assert_eq!(origins(&workers), ["http://gpu-1:6000", "http://gpu-2:6000"]);
     let backends: Vec<_> = workers.backends.iter().map(|backend| (backend.slots, backend.resolve)).collect();
     assert_eq!(backends, [(2, Resolve::All), (4, Resolve::One)]);
     // In the order of the file, not of the alphabet.
-    let others = PoolPlan {
-        fair_by: FairBy::Ip,
+    let others = made!(PoolPlan::new("others", plan.pools[1].backends.clone()); fair_by: FairBy::Ip,
         weights: [("10.0.0.9".to_owned(), 2)].into(),
-        priority: Priority::Fixed(Lane::Low),
-        ..PoolPlan::new("others", plan.pools[1].backends.clone())
-    };
+        priority: Priority::Fixed(Lane::Low));
     assert_eq!(plan.pools[1], others);
     let routes: Vec<_> = plan.routes.iter().map(|route| (route.to_string(), route.pool().unwrap())).collect();
     assert_eq!(

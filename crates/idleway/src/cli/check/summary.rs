@@ -48,7 +48,7 @@ fn probes(pool: &PoolPlan) -> Option<String> {
 
 fn retries(pool: &PoolPlan) -> Option<String> {
     let mut parts = Vec::new();
-    let RetryPlan { attempts, budget, floor } = pool.retry;
+    let RetryPlan { attempts, budget, floor, .. } = pool.retry;
     match attempts {
         1 => parts.push("no failover".to_owned()),
         _ if pool.retry == RetryPlan::default() => {}
