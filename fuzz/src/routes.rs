@@ -167,11 +167,13 @@ use Step::{Dots, Merge, Parameters, Slashes};
 
 /// The programs that a route has to be the same for: they do some of these things, in one of these orders.
 fn programs() -> impl Iterator<Item = Vec<Step>> {
-    const KNOWN: [[Step; 4]; 4] = [
+    const KNOWN: [[Step; 4]; 6] = [
         [Slashes, Parameters, Merge, Dots],
         [Slashes, Parameters, Dots, Merge],
         [Parameters, Slashes, Merge, Dots],
         [Parameters, Slashes, Dots, Merge],
+        [Slashes, Dots, Parameters, Merge],
+        [Slashes, Merge, Dots, Parameters],
     ];
     KNOWN.into_iter().flat_map(|order| {
         (0..16).map(move |bits| {

@@ -107,23 +107,28 @@ pub(super) struct Reading {
     dots: bool,
     /// As `parameters`, but before encoded slashes are decoded (Tomcat).
     parameters_early: bool,
+    /// As `parameters`, but once the steps are done: `..;x` was no step, and is `..` then.
+    parameters_late: bool,
     /// As `merged`, but once the steps are done (Envoy).
     merged_late: bool,
 }
 
 impl Reading {
     pub(super) fn all() -> impl Iterator<Item = Reading> {
-        let readings = (0..64).map(|bits: u8| Reading {
+        let readings = (0..128).map(|bits: u8| Reading {
             slashes: bits & 1 != 0,
             parameters: bits & 2 != 0,
             merged: bits & 4 != 0,
             dots: bits & 8 != 0,
             parameters_early: bits & 16 != 0,
             merged_late: bits & 32 != 0,
+            parameters_late: bits & 64 != 0,
         });
         // Early and late make a difference only where something lies between.
         readings.filter(|reading| {
-            (!reading.parameters_early || (reading.slashes && !reading.parameters))
+            let is_cut = reading.parameters || reading.parameters_early;
+            (!reading.parameters_late || (reading.dots && !is_cut))
+                && (!reading.parameters_early || (reading.slashes && !reading.parameters))
                 && (!reading.merged_late || (reading.dots && !reading.merged))
         })
     }
@@ -134,8 +139,8 @@ impl Reading {
         let path = if self.slashes { with_slashes(&path) } else { path };
         let mut segments: Vec<&[u8]> = Vec::new();
         for segment in path.split(|&byte| byte == b'/').skip(1) {
-            let name = if self.parameters { segment.split(|&byte| byte == b';').next() } else { None };
-            match name.unwrap_or(segment) {
+            let name = if self.parameters { before_parameters(segment) } else { segment };
+            match name {
                 b"" if self.merged => {}
                 b"." if self.dots => {}
                 b".." if self.dots => {
@@ -143,6 +148,9 @@ impl Reading {
                 }
                 name => segments.push(name),
             }
+        }
+        if self.parameters_late {
+            segments.iter_mut().for_each(|segment| *segment = before_parameters(segment));
         }
         if self.merged_late {
             segments.retain(|segment| !segment.is_empty());
@@ -152,8 +160,12 @@ impl Reading {
 }
 
 fn without_parameters(path: &[u8]) -> Vec<u8> {
-    let names = path.split(|&byte| byte == b'/').filter_map(|name| name.split(|&byte| byte == b';').next());
+    let names = path.split(|&byte| byte == b'/').map(before_parameters);
     names.collect::<Vec<_>>().join(&b'/')
+}
+
+fn before_parameters(name: &[u8]) -> &[u8] {
+    name.split(|&byte| byte == b';').next().unwrap_or(name)
 }
 
 fn with_slashes(path: &[u8]) -> Vec<u8> {

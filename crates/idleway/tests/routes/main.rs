@@ -248,6 +248,8 @@ fn no_spelling_slips_past_a_route() {
     assert_eq!(found(&nested, "GET", "", "/b///../b"), "none");
     // So does one that ends segments at their `;` before it decodes slashes.
     assert_eq!(found(&self::routes(&["/", "/c"]), "GET", "", "/c/;%2fs/..%2F"), "none");
+    // So does one that takes its steps before it ends segments at their `;`.
+    assert_eq!(found(&self::routes(&["/", "/c"]), "GET", "", "/;c/./c/..;x"), "none");
     let catch_all = Routes::new(vec![Route::new(0)]).unwrap();
     assert_eq!(found(&catch_all, "GET", "", "/a/..%2f..//;x"), "/");
 }
