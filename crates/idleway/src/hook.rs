@@ -199,10 +199,13 @@ impl<'r> Arrival<'r> {
         }
         // What the client nominated as its connection's alone goes already here (RFC 9110 section 7.6.1): otherwise it could
         // take away what a hook sets.
-        let is_ours = |field: &Field<'_>| matches!(field.known, Known::Host | Known::Connection);
-        head.fields()
-            .filter(|field| !is_ours(field) && !head.nominated(field.name) && !self.edits.drops(field))
-            .for_each(|kept| field(kept.name, kept.value));
+        // But what says where the body ends stays: the client is read by it already.
+        let stays = |field: &Field<'_>| match field.known {
+            Known::Host | Known::Connection => false,
+            Known::ContentLength | Known::TransferEncoding => true,
+            _ => !head.nominated(field.name) && !self.edits.drops(field),
+        };
+        head.fields().filter(stays).for_each(|kept| field(kept.name, kept.value));
         self.edits.written().for_each(|(name, value)| field(name, value));
         match (head.version(), head.keep_alive()) {
             (_, false) => field("Connection", b"close"),
@@ -390,6 +393,22 @@ mod tests {
         assert!(!changed.head.nominated("x-user") && !changed.head.keep_alive());
         let users = changed.head.fields().filter(|field| field.name.eq_ignore_ascii_case("x-user"));
         assert_eq!(users.map(|field| field.value).collect::<Vec<_>>(), [b"nobody"]);
+    }
+
+    #[test]
+    fn where_a_body_ends_stays_whatever_the_client_nominates() {
+        for (line, framing) in [
+            ("Content-Length: 4", idleway_h1::Framing::Length(4)),
+            ("Transfer-Encoding: chunked", idleway_h1::Framing::Chunked),
+        ] {
+            let name = line.split(':').next().unwrap();
+            let text = format!("POST / HTTP/1.1\r\nHost: h\r\nConnection: {name}\r\n{line}\r\n\r\n");
+            let request = request(&text);
+            let mut arrival = Arrival::new(&request);
+            arrival.set_header("x-user", "me").unwrap();
+            let changed = arrival.changes(None).request.unwrap();
+            assert_eq!((changed.head.framing(), request.head.framing()), (framing, framing), "{line}");
+        }
     }
 
     #[test]
