@@ -49,7 +49,11 @@ fn check_request(specs: &[Spec], routes: &Routes, line: &str) {
 
     let path = head.path().split('?').next().unwrap_or_default();
     let host = host(head.authority());
-    let best = |segments: &[String]| search(specs, head.method(), &host, segments);
+    // `*` is no path: it is below every prefix, and no exact path is it. No segment looks like this.
+    let everything = ["*/".to_owned()];
+    let best = |segments: &[String]| {
+        search(specs, head.method(), &host, if path == "*" { &everything } else { segments })
+    };
     let mut readings = programs().map(|program| best(&reading(path, &program)));
     let first = readings.next().flatten();
     let expected = first.filter(|_| readings.all(|other| other == first));
