@@ -214,6 +214,37 @@ fn checked(value: &[u8]) -> Result<Box<[u8]>, EditFault> {
     if is_value(value) { Ok(value.into()) } else { Err(EditFault::NotAValue) }
 }
 
+/// Fields that the gateway writes or acts on itself.
+pub(crate) fn is_the_gateways(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Host
+            | Known::ContentLength
+            | Known::Expect
+            | Known::Via
+            | Known::XRequestId
+            | Known::Traceparent
+    )
+}
+
+/// Fields in which a proxy says whom it speaks for. Only a trusted peer may say that to a backend.
+pub(crate) fn is_forwarded(field: &Field<'_>) -> bool {
+    const PREFIX: &[u8] = b"x-forwarded-";
+    field.known == Known::Forwarded
+        || field.name.as_bytes().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// Whether an application that turns field names into variables (CGI, WSGI) would take this for one of the
+/// gateway's fields: `X_Forwarded_For` becomes the same variable as `X-Forwarded-For`.
+pub(crate) fn is_shadow(name: &str) -> bool {
+    if !name.bytes().any(|byte| matches!(byte, b'_' | b'.')) {
+        return false;
+    }
+    let name = name.replace(['_', '.'], "-");
+    let field = Field::new(&name, b"");
+    is_forwarded(&field) || field.known.is_hop_by_hop() || is_the_gateways(field.known)
+}
+
 /// Whose name stands in the `Host` field that a backend gets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Authority {
@@ -247,7 +278,7 @@ pub(crate) struct Rewrite<'a> {
     /// Whose host the backend is told.
     pub(crate) authority: &'a Authority,
     /// The changes to the request's fields.
-    pub(crate) fields: &'a Edits,
+    pub(crate) fields: Cow<'a, Edits>,
 }
 
 impl Rewrite<'_> {
@@ -368,7 +399,7 @@ mod tests {
     fn a_host_is_the_clients_the_backends_or_another() {
         let fields = Edits::of_request();
         let host = |authority: &Authority| {
-            let rewrite = Rewrite { path: Cow::Borrowed("/"), authority, fields: &fields };
+            let rewrite = Rewrite { path: Cow::Borrowed("/"), authority, fields: Cow::Borrowed(&fields) };
             rewrite.host("client.test", "10.0.0.1:80").to_owned()
         };
         assert_eq!(host(&Authority::Client), "client.test");

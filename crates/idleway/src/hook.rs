@@ -137,7 +137,9 @@ impl<'r> Arrival<'r> {
     }
 
     /// Sets a field, in place of all of this name and of those that an application may take for it (`X_User` for `X-User`).
-    /// Everything behind the hook sees it as if it had come: the route, the pool's `fair_by`, the backend.
+    /// Everything behind the hook sees it as if it had come: the route, the pool's `fair_by`, the backend. (Of `Forwarded` and
+    /// `X-Forwarded-*` the backend alone: routes do not go by what an untrusted peer could have said.) No trailer of this name
+    /// goes on.
     ///
     /// # Errors
     /// Name or value are none, or the field is the gateway's own: what frames the message, or belongs to one connection.
@@ -181,8 +183,10 @@ impl<'r> Arrival<'r> {
     pub(crate) fn changes(self, refused: Option<Reject>) -> Changes {
         let is_changed = refused.is_none() && (self.path.is_some() || !self.edits.is_empty());
         match is_changed.then(|| self.rebuilt()).transpose() {
-            Ok(request) => Changes { request, pool: self.pool, labels: self.labels, refused },
-            Err(reject) => Changes { request: None, pool: None, labels: self.labels, refused: Some(reject) },
+            Ok(request) => {
+                Changes { request, edits: self.edits, pool: self.pool, labels: self.labels, refused }
+            }
+            Err(reject) => Changes { labels: self.labels, refused: Some(reject), ..Changes::default() },
         }
     }
 
@@ -199,10 +203,10 @@ impl<'r> Arrival<'r> {
         }
         // What the client nominated as its connection's alone goes already here (RFC 9110 section 7.6.1): otherwise it could
         // take away what a hook sets.
-        // But what says where the body ends stays: the client is read by it already.
+        // But what the gateway itself goes by stays: where the body ends, whether a word is awaited, whether trailers are.
         let stays = |field: &Field<'_>| match field.known {
             Known::Host | Known::Connection => false,
-            Known::ContentLength | Known::TransferEncoding => true,
+            Known::ContentLength | Known::TransferEncoding | Known::Te | Known::Expect => true,
             _ => !head.nominated(field.name) && !self.edits.drops(field),
         };
         head.fields().filter(stays).for_each(|kept| field(kept.name, kept.value));
@@ -224,14 +228,23 @@ impl<'r> Arrival<'r> {
 }
 
 /// What a hook has made of a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Changes {
     /// Where it is not as it came.
     pub(crate) request: Option<Request>,
+    /// To be made once more to what a backend gets: no trailer undoes them, and what only the gateway may say of a client
+    /// the hook may say, too.
+    pub(crate) edits: Edits,
     pub(crate) pool: Option<String>,
     pub(crate) labels: Vec<(String, String)>,
     /// It goes no further, and this is why.
     pub(crate) refused: Option<Reject>,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { request: None, edits: Edits::of_request(), pool: None, labels: Vec::new(), refused: None }
+    }
 }
 
 /// A hook's refusal: the answer that the client gets instead of a backend's.
@@ -260,8 +273,12 @@ impl Denial {
     /// Adds a field to the answer, such as `WWW-Authenticate` or `Location`.
     ///
     /// # Errors
-    /// Name or value are none, or the field is the gateway's own to write.
+    /// Name or value are none, or the field is the gateway's own to write: also `Content-Type` and `Proxy-Status`, since the
+    /// body is its own.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, EditFault> {
+        if matches!(Known::of(name), Known::ContentType | Known::ProxyStatus) {
+            return Err(EditFault::Owned);
+        }
         self.fields.add(name, value)?;
         Ok(self)
     }
@@ -426,7 +443,9 @@ mod tests {
         let status = |code| Denial::new(StatusCode::from_u16(code).unwrap(), "no").status;
         assert_eq!([200, 100, 302, 401, 599, 600].map(status), [500, 500, 302, 401, 599, 500]);
         let denial = || Denial::new(StatusCode::FORBIDDEN, "no");
-        assert!(denial().header("Content-Length", "0").is_err());
+        for owned in ["Content-Length", "content-type", "Proxy-Status"] {
+            assert_eq!(denial().header(owned, "0"), Err(EditFault::Owned), "{owned}");
+        }
         assert!(denial().header("Location", "/\r\nX: y").is_err());
         let with = denial().header("www-authenticate", "Basic").unwrap();
         assert_eq!(with.fields.written().count(), 1);

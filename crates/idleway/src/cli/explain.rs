@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::Args;
 use idleway::Authority;
 use idleway::config::Plan;
-use idleway::route::{Asked, Explanation, Read, Route, Target};
+use idleway::route::{Asked, Explanation, Read, Route, Target, Visible};
 use idleway_h1::{HeadReader, Limits, RequestHead};
 
 use super::{Failure, say};
@@ -37,7 +37,7 @@ pub(super) fn explain(args: &ExplainArgs, plan: &Plan) -> Option<Result<(), Fail
             return Some(Err(Failure::Found(1)));
         }
     };
-    let fields: Vec<_> = head.fields().map(|field| (field.name, field.value)).collect();
+    let fields = Visible { head: &head, is_trusted: true };
     let asked =
         Asked { method: head.method(), authority: head.authority(), path: head.path(), fields: &fields };
     let explanation = plan.routes.explain(&asked);

@@ -14,7 +14,8 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, reque
 use http_body::Frame;
 use idleway_core::Reason;
 use idleway_h1::{
-    CHUNK_SUFFIX, Framing, HeadReader, Known, Limits, MAX_FIELDS, ResponseHead, chunk_prefix, last_chunk_with,
+    CHUNK_SUFFIX, Framing, HeadReader, Known, Limits, MAX_FIELDS, MAX_HEAD, ResponseHead, chunk_prefix,
+    last_chunk_with,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
@@ -99,12 +100,16 @@ impl Mount {
         });
         let mut visit = Visit { wire: Wire::new(near.clone()), pump: None };
         let framing = framing_of(&body);
-        // The gateway is there: a write into an empty pipe waits for nothing.
-        let _ = visit.wire.send(&[IoSlice::new(&head_of(&parts, framing))]);
+        let head = head_of(&parts, framing);
+        // All of it goes before anything of the body. Where the gateway takes no more it has an answer, or is gone: both
+        // show at the next read.
+        if visit.wire.send(&[IoSlice::new(&head)]).is_ok() {
+            let _ = poll_fn(|cx| visit.wire.poll_flush(cx)).await;
+        }
         let mut go_on = None;
         if framing != Framing::Empty {
             let (go, may_go) = oneshot::channel();
-            let waits = parts.headers.contains_key(EXPECT);
+            let waits = parts.headers.contains_key(EXPECT) && waits_for_a_word(&head);
             let pump = core.runtime().spawn(pump(near, body, framing, waits.then_some(may_go)));
             visit.pump = Some(pump.abort_handle());
             go_on = Some(go);
@@ -236,6 +241,20 @@ fn head_of(parts: &request::Parts, framing: Framing) -> Vec<u8> {
     head
 }
 
+/// Whether the gateway will say a word before it wants the body: it has the same reader.
+fn waits_for_a_word(head: &[u8]) -> bool {
+    let limits = Limits { head: MAX_HEAD, target: MAX_HEAD, fields: MAX_FIELDS };
+    matches!(HeadReader::new(limits).request(head), Ok(Some((head, _))) if head.expects_continue())
+}
+
+/// Why a body was not carried to its end.
+enum Unfinished {
+    /// Its source broke off: the client has left.
+    BrokeOff,
+    /// The gateway wants no more of it: there is an answer, which is not to be lost.
+    Unwanted,
+}
+
 /// Carries the body of a request to the gateway. Where it breaks off, the client has left.
 async fn pump<B>(end: PipeEnd, body: B, framing: Framing, may_go: Option<oneshot::Receiver<()>>)
 where
@@ -247,13 +266,12 @@ where
             return;
         }
     }
-    if carry(&end, body, framing).await.is_none() {
+    if let Err(Unfinished::BrokeOff) = carry(&end, body, framing).await {
         end.leave();
     }
 }
 
-/// None where it is not the whole body that has been carried.
-async fn carry<B>(end: &PipeEnd, body: B, framing: Framing) -> Option<()>
+async fn carry<B>(end: &PipeEnd, body: B, framing: Framing) -> Result<(), Unfinished>
 where
     B: http_body::Body,
 {
@@ -265,7 +283,7 @@ where
     // Why it broke off is of no use to the other side.
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx).map(|next| next.map(Result::ok))).await
     {
-        let mut data = match frame.map(Frame::into_data)? {
+        let mut data = match frame.map(Frame::into_data).ok_or(Unfinished::BrokeOff)? {
             Ok(data) => data,
             Err(frame) => {
                 trailers.extend(frame.into_trailers().unwrap_or_default());
@@ -274,7 +292,7 @@ where
         };
         while data.has_remaining() {
             let piece = data.chunk();
-            left = left.checked_sub(piece.len() as u64)?;
+            left = left.checked_sub(piece.len() as u64).ok_or(Unfinished::BrokeOff)?;
             let sent = if is_chunked {
                 let prefix = chunk_prefix(piece.len());
                 let parts = [prefix.as_ref(), piece, CHUNK_SUFFIX];
@@ -282,10 +300,10 @@ where
             } else {
                 wire.send(&[IoSlice::new(piece)])
             };
-            sent.ok()?;
+            sent.map_err(|_| Unfinished::Unwanted)?;
             let length = piece.len();
             data.advance(length);
-            poll_fn(|cx| wire.poll_flush(cx)).await.ok()?;
+            poll_fn(|cx| wire.poll_flush(cx)).await.map_err(|_| Unfinished::Unwanted)?;
         }
     }
     if is_chunked {
@@ -294,10 +312,10 @@ where
             trailers.iter().map(|(name, value)| idleway_h1::Field::new(name.as_str(), value.as_bytes()));
         let fields = fields.filter(|field| field.known == Known::Other);
         last_chunk_with(&mut last, fields);
-        wire.send(&[IoSlice::new(&last)]).ok()?;
-        poll_fn(|cx| wire.poll_flush(cx)).await.ok()
+        wire.send(&[IoSlice::new(&last)]).map_err(|_| Unfinished::Unwanted)?;
+        poll_fn(|cx| wire.poll_flush(cx)).await.map_err(|_| Unfinished::Unwanted)
     } else {
-        (left == 0).then_some(())
+        if left == 0 { Ok(()) } else { Err(Unfinished::BrokeOff) }
     }
 }
 

@@ -85,15 +85,15 @@ fn write(
 ) {
     let body = body(reject, id);
     let mut writer = HeadWriter::response(out, reject.status(), headers::phrase(reject.status()));
-    writer
-        .field("Content-Type", "application/problem+json")
-        .number("Content-Length", body.len() as u64)
-        .field("Date", crate::net::date())
-        .field("X-Request-Id", id.as_str())
-        .field_fmt(
-            "Proxy-Status",
-            format_args!("idleway; error={}; details={}", reject.proxy_error(), quoted(reject)),
-        );
+    // RFC 9110 section 15.4.5: there is none behind a 304.
+    let has_body = reject.status() != 304;
+    if has_body {
+        writer.field("Content-Type", "application/problem+json").number("Content-Length", body.len() as u64);
+    }
+    writer.field("Date", crate::net::date()).field("X-Request-Id", id.as_str()).field_fmt(
+        "Proxy-Status",
+        format_args!("idleway; error={}; details={}", reject.proxy_error(), quoted(reject)),
+    );
     if let Some(after) = reject.retry_after() {
         writer.number("Retry-After", whole_seconds(after));
     }
@@ -111,7 +111,7 @@ fn write(
         writer.field("Connection", connection);
     }
     writer.end();
-    if !to_head {
+    if has_body && !to_head {
         out.extend_from_slice(body.as_bytes());
     }
 }

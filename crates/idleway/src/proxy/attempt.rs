@@ -154,7 +154,7 @@ impl<'a> Attempt<'a> {
         let head = |out: &mut Vec<u8>| {
             headers::request(out, self.request, rewrite, backend, announced, self.live.via(), keep_alive);
         };
-        work.send(head, self.upload, rewrite.fields);
+        work.send(head, self.upload, &rewrite.fields);
         work
     }
 

@@ -69,7 +69,7 @@ impl Turn {
         let rewrite = Rewrite {
             path: Cow::Borrowed(self.0.head.path()),
             authority: &Authority::Client,
-            fields: &Edits::of_request(),
+            fields: Cow::Owned(Edits::of_request()),
         };
         headers::request(&mut out, &self.0, &rewrite, "192.0.2.9:80", announced, VIA, keep_alive);
         out

@@ -4,9 +4,8 @@ use idleway_h1::{Field, Framing, HeadWriter, Known, ResponseHead, Version, reaso
 
 use super::frame::Outgoing;
 use super::upload::Announced;
-use crate::edits::{Edits, Rewrite};
+use crate::edits::{Edits, Rewrite, is_forwarded, is_shadow, is_the_gateways};
 use crate::message::{RandomHex, Request};
-use crate::route::Fields;
 
 /// Writes the head that this backend gets.
 pub(super) fn request(
@@ -19,7 +18,7 @@ pub(super) fn request(
     keep_alive: bool,
 ) {
     let head = &request.head;
-    let edits = rewrite.fields;
+    let edits = &*rewrite.fields;
     let mut writer = HeadWriter::request(out, head.method(), &rewrite.path);
     writer.field("Host", rewrite.host(head.authority(), backend));
     let mut trace = None;
@@ -190,20 +189,6 @@ pub(super) fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// What routes see of a request's fields: what no backend will see does not count.
-impl Fields for Request {
-    fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
-        for field in self.head.fields() {
-            let is_hidden = (is_forwarded(&field) && !self.is_trusted)
-                || is_shadow(field.name)
-                || self.head.nominated(field.name);
-            if !is_hidden {
-                see(field.name, field.value);
-            }
-        }
-    }
-}
-
 /// Whether a field may stand behind a body. None that a receiver who merges trailers into the head would take for
 /// the gateway's word.
 pub(super) fn may_trail(field: &Field<'_>) -> bool {
@@ -211,37 +196,6 @@ pub(super) fn may_trail(field: &Field<'_>) -> bool {
         && !is_forwarded(field)
         && !is_shadow(field.name)
         && !is_the_gateways(field.known)
-}
-
-/// Fields that the gateway writes or acts on itself.
-fn is_the_gateways(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Host
-            | Known::ContentLength
-            | Known::Expect
-            | Known::Via
-            | Known::XRequestId
-            | Known::Traceparent
-    )
-}
-
-/// Fields in which a proxy says whom it speaks for. Only a trusted peer may say that to a backend.
-fn is_forwarded(field: &Field<'_>) -> bool {
-    const PREFIX: &[u8] = b"x-forwarded-";
-    field.known == Known::Forwarded
-        || field.name.as_bytes().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-}
-
-/// Whether an application that turns field names into variables (CGI, WSGI) would take this for one of the
-/// gateway's fields: `X_Forwarded_For` becomes the same variable as `X-Forwarded-For`.
-fn is_shadow(name: &str) -> bool {
-    if !name.bytes().any(|byte| matches!(byte, b'_' | b'.')) {
-        return false;
-    }
-    let name = name.replace(['_', '.'], "-");
-    let field = Field::new(&name, b"");
-    is_forwarded(&field) || field.known.is_hop_by_hop() || is_the_gateways(field.known)
 }
 
 fn accepts_trailers(te: &[u8]) -> bool {
@@ -311,7 +265,8 @@ mod tests {
     /// What a backend gets of it.
     fn sent(lines: &str, is_trusted: bool, edits: &Edits) -> String {
         let mut out = Vec::new();
-        let rewrite = Rewrite { path: Cow::Borrowed("/"), authority: &Authority::Client, fields: edits };
+        let rewrite =
+            Rewrite { path: Cow::Borrowed("/"), authority: &Authority::Client, fields: Cow::Borrowed(edits) };
         request(&mut out, &asked(lines, is_trusted), &rewrite, "b:80", Announced::Nothing, "1.1 via", true);
         String::from_utf8(out).unwrap()
     }

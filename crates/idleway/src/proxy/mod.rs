@@ -29,6 +29,7 @@ mod record;
 mod relay;
 mod upload;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ use crate::hook::Changes;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::net::{Admission, Approach, Client, Departed, Next};
-use crate::route::{Asked, Route};
+use crate::route::{Asked, Route, Visible};
 
 /// Serves one client connection: its requests in order, until it ends.
 pub(crate) async fn serve(live: Arc<Live>, stream: Approach, peer: SocketAddr, admission: Admission) {
@@ -170,6 +171,10 @@ async fn admitted(client: &mut Client, live: &Live, request: &Request) -> Result
 }
 
 /// Where a request goes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives as long as the request, whose future is boxed already"
+)]
 enum Goal<'a> {
     Pool(Way<'a>),
     /// The route answers by itself.
@@ -203,8 +208,9 @@ fn find_goal<'a>(
         return Err(reject.clone());
     }
     let head = &request.head;
+    let fields = Visible { head, is_trusted: request.is_trusted };
     let asked =
-        Asked { method: head.method(), authority: head.authority(), path: head.path(), fields: request };
+        Asked { method: head.method(), authority: head.authority(), path: head.path(), fields: &fields };
     let found = match &changes.pool {
         Some(pool) => snapshot.route_to(pool),
         None => snapshot.route_for(&asked),
@@ -215,7 +221,7 @@ fn find_goal<'a>(
     guard::admit_body(request, max_body)?;
     client.limit_body(max_body);
     match pool {
-        Some(pool) => find_way(snapshot, request, route, pool).map(Goal::Pool),
+        Some(pool) => find_way(snapshot, request, &changes.edits, route, pool).map(Goal::Pool),
         None => Ok(Goal::Answer(route)),
     }
 }
@@ -223,6 +229,7 @@ fn find_goal<'a>(
 fn find_way<'a>(
     snapshot: &'a Snapshot,
     request: &'a Request,
+    of_hook: &Edits,
     route: &'a Route,
     pool: &'a Arc<LivePool>,
 ) -> Result<Way<'a>, Reject> {
@@ -231,13 +238,19 @@ fn find_way<'a>(
     let by_key = route.idempotency_key.unwrap_or(pool.plan.idempotency_key);
     let has_key = by_key && head.get(Known::IdempotencyKey).is_some();
     let path = route.rewritten(head.path()).ok_or(Reject::NoRoute)?;
+    let mut fields = Cow::Borrowed(&route.request);
+    if !of_hook.is_empty() {
+        let mut both = of_hook.clone();
+        both.then(&route.request);
+        fields = Cow::Owned(both);
+    }
     Ok(Way {
         pool,
         asking,
         timeout: route.timeout.unwrap_or(pool.plan.timeout),
         abandon: route.abandon.unwrap_or(pool.plan.abandon),
         is_repeatable: has_key || request.is_idempotent(),
-        rewrite: Rewrite { path, authority: &route.authority, fields: &route.request },
+        rewrite: Rewrite { path, authority: &route.authority, fields },
         response: &route.response,
     })
 }

@@ -74,7 +74,7 @@ impl<'a, 'p> Relay<'a, 'p> {
     /// Relays what there is of the request's body; tells whom the exchange waits for as far as that goes.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<Waiting, Broken> {
         let (taken, received) = (self.work.written(), self.client.body_received());
-        let relayed = self.work.poll_upload(cx, self.client, self.way.rewrite.fields);
+        let relayed = self.work.poll_upload(cx, self.client, &self.way.rewrite.fields);
         if self.client.body_received() > received {
             self.pace.client_moved(self.client.body_received() - received);
         }

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use idleway_h1::RequestHead;
+
+use crate::edits::{is_forwarded, is_shadow};
+
 /// What a request asks for.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
@@ -45,5 +49,27 @@ impl Fields for Option<(&str, &[u8])> {
 impl<N: AsRef<str>, V: AsRef<[u8]>> Fields for Vec<(N, V)> {
     fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
         self.iter().for_each(|(name, value)| see(name.as_ref(), value.as_ref()));
+    }
+}
+
+/// The fields of a request that routes go by: what no backend will see does not count.
+#[derive(Debug, Clone, Copy)]
+pub struct Visible<'a> {
+    /// The head as it came.
+    pub head: &'a RequestHead,
+    /// The peer's word about whom it speaks for is taken.
+    pub is_trusted: bool,
+}
+
+impl Fields for Visible<'_> {
+    fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
+        for field in self.head.fields() {
+            let is_hidden = (is_forwarded(&field) && !self.is_trusted)
+                || is_shadow(field.name)
+                || self.head.nominated(field.name);
+            if !is_hidden {
+                see(field.name, field.value);
+            }
+        }
     }
 }

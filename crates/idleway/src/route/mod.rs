@@ -43,7 +43,7 @@ use std::time::Duration;
 use crate::config::{Abandon, Priority};
 use crate::edits::{Authority, Edits};
 
-pub use self::asked::{Asked, Fields};
+pub use self::asked::{Asked, Fields, Visible};
 pub use self::condition::Wanted;
 pub use self::explain::{Explanation, Mismatch, Read};
 pub use self::table::{Clash, Routes};

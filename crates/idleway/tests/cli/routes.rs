@@ -50,6 +50,15 @@ fn check_says_which_route_takes_a_request_and_why() {
                  /old: not for this path\n/ -> pool app\nthe backend is sent: POST /api/x, host: a.example.com\n"
             ),
         ),
+        // What no backend would see is nothing to go by.
+        (
+            &["POST", "http://a.example.com/api/x", "-H", "X-Tier: secret-1", "-H", "Connection: x-tier"],
+            0,
+            format!(
+                "  {host}: not for this `x-tier`\n  /healthz (exact): not for this path\n  \
+                 /old: not for this path\n/ -> pool app\nthe backend is sent: POST /api/x, host: a.example.com\n"
+            ),
+        ),
         (&["GET", "/healthz"], 0, format!("{passed}/healthz (exact) -> answer 200\n")),
         (
             &["GET", "https://b/old/x?q"],

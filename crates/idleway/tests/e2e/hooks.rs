@@ -141,6 +141,63 @@ fn a_hook_says_in_whose_name_a_request_comes() {
     assert_eq!(first.answer().text(), "ok");
 }
 
+/// An authenticating gateway says in such fields who it is; and what a hook says, no trailer may undo.
+#[test]
+fn a_hook_may_say_what_a_client_may_not() {
+    let backend = Backend::new(|visit| {
+        let head = visit.head.clone();
+        let (_, trailers) = visit.wire.body(&head)?;
+        let told = format!("{:?} {:?}", trailers.one("x-user"), trailers.one("x-sum"));
+        visit.finish(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{told}", told.len()))
+    });
+    let gateway = gateway(
+        &backend,
+        "request_buffer = \"0\"",
+        Does(|arrival: &mut Arrival<'_>| {
+            arrival.set_header("x-user", "nobody")?;
+            arrival.set_header("x-forwarded-user", "me")?;
+            arrival.set_header("x-forwarded-proto", "https")?;
+            Ok(())
+        }),
+    );
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-User: root\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   1\r\nx\r\n0\r\nX-User: root\r\nX_User: root\r\nX-Sum: 1\r\n\r\n";
+    assert_eq!(ask(&gateway, request).text(), "None Some(\"1\")");
+    let head = backend.seen().heads[0].clone();
+    assert_eq!(head.fields.one("x-user"), Some("nobody"));
+    assert_eq!(head.fields.one("x-forwarded-user"), Some("me"));
+    assert_eq!(head.fields.one("x-forwarded-proto"), Some("https"));
+}
+
+#[test]
+fn a_change_takes_no_trailers_from_those_who_want_them() {
+    let backend = Backend::new(|visit| {
+        visit.body()?;
+        assert_eq!(visit.head.fields.one("TE"), Some("trailers"));
+        visit.finish("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Sum: 42\r\n\r\n")
+    });
+    let set = |arrival: &mut Arrival<'_>| Ok(arrival.set_header("x-user", "me")?);
+    let gateway = gateway(&backend, "", Does(set));
+    let answer = ask(&gateway, "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
+    assert_eq!((answer.text(), answer.trailers.one("X-Sum")), ("x", Some("42")));
+}
+
+/// Its body would be the beginning of the next answer.
+#[test]
+fn a_denial_that_has_no_body_has_none() {
+    let backend = Backend::answering("ok");
+    let deny = |arrival: &mut Arrival<'_>| match arrival.path() {
+        "/same" => Err(Denial::new(StatusCode::NOT_MODIFIED, "The same.")),
+        _ => Ok(()),
+    };
+    let gateway = gateway(&backend, "", Does(deny));
+    let mut client = Client::asking(&gateway, "GET /same HTTP/1.1\r\nHost: a\r\n\r\n");
+    let same = client.answer();
+    assert_eq!((same.status(), same.field("Content-Length")), (304, None));
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.answer().text(), "ok");
+}
+
 #[test]
 fn each_request_is_told_once_when_it_has_ended() {
     let backend = Backend::answering("ok");

@@ -298,6 +298,70 @@ async fn a_body_that_waits_for_a_word_is_not_asked_for_before_there_is_a_slot() 
     assert!(asked.load(Ordering::SeqCst) > 0);
 }
 
+/// Nobody says a word to these, so nothing is to wait for one.
+#[tokio::test]
+async fn an_expectation_that_is_none_holds_nothing_up() {
+    let backend = Backend::answering("ok");
+    let mount = mount(&[&backend], "");
+    let body = || Full::new(Bytes::from_static(b"content"));
+    let empty = Request::post("/").header("host", "a").header("expect", "").body(body()).unwrap();
+    let old = Request::post("/").version(http::Version::HTTP_10).header("expect", "100-continue");
+    let unknown = Request::post("/").header("host", "a").header("expect", "miracles").body(body()).unwrap();
+    for (request, status) in [(empty, 200), (old.body(body()).unwrap(), 200), (unknown, 417)] {
+        assert_eq!(in_time(mount.answer(request)).await.status(), status);
+    }
+    assert_eq!(backend.seen().heads[0].fields.one("Content-Length"), Some("7"));
+}
+
+/// A head that is larger than the connection holds at once must not be overtaken by its body.
+#[tokio::test]
+async fn no_body_becomes_a_part_of_a_large_head() {
+    let backend = Backend::answering("ok");
+    let mount = mount(&[&backend], "limits = { head = \"512KiB\" }");
+    let large = || Request::post("/").header("host", "a").header("x-large", "b".repeat(200_000));
+    let smuggled = Full::new(Bytes::from_static(b"\r\nX-Admin: yes\r\nContent-Length: 0\r\n\r\n"));
+    for request in [large().body(smuggled.boxed()).unwrap(), large().body(Empty::new().boxed()).unwrap()] {
+        assert_eq!(text(in_time(mount.answer(request)).await).await, "ok");
+    }
+    assert!(backend.seen().heads.iter().all(|head| head.fields.one("x-admin").is_none()));
+    let beyond = Request::get("/").header("host", "a").header("x-large", "b".repeat(2_000_000));
+    assert_eq!(in_time(mount.answer(beyond.body(Empty::<Bytes>::new()).unwrap())).await.status(), 431);
+}
+
+/// The gateway has answered and goes, while the program still sends.
+#[tokio::test]
+async fn an_answer_that_comes_early_is_not_lost() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let backend = Backend::new(move |visit| {
+        door.pass()?;
+        visit.answer("done")
+    });
+    let mount = mount(&[&backend], "limits = { body = \"4MiB\" }");
+    let holding = tokio::spawn({
+        let mount = mount.clone();
+        async move { mount.answer(get("/holds")).await.status() }
+    });
+    in_time(async {
+        while mount.slots().busy == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for (size, status) in [(3 << 20, 503), (5 << 20, 413)] {
+        for _ in 0..20 {
+            let body = Full::new(Bytes::from(vec![0; size]));
+            let request = Request::post("/").header("host", "a").body(body).unwrap();
+            let answer = in_time(mount.answer(request)).await;
+            assert_eq!(answer.status(), status);
+            assert!(answer.extensions().get::<Reject>().is_some_and(|reject| reject.status() == status));
+            assert!(text(answer).await.ends_with('}'));
+        }
+    }
+    gate.open();
+    assert_eq!(in_time(holding).await.unwrap(), 200);
+}
+
 struct Asked {
     asked: Arc<AtomicUsize>,
     body: Full<Bytes>,
