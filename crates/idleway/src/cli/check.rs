@@ -22,7 +22,8 @@ Examples:
   idleway check --print idleway.toml         every key, with what it comes to
   idleway check --route GET http://host/path which route takes a request, and why
 
-Ends with 0 where all is well, with 78 where a file is at fault.")]
+Of the environment only what the file itself names by ${NAME} is looked at, not IDLEWAY_LISTEN and the like.
+Ends with 0 where all is well, with 78 where a file is at fault; --route with 1 where no route takes the request.")]
 pub(super) struct CheckArgs {
     /// The configuration files; `-` reads standard input [default: the one that `idleway run` would read].
     #[arg(value_name = "FILE")]
@@ -49,8 +50,8 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
     for file in files {
         let source = read(file);
         let read = source.and_then(|source| source.plan().map(|plan| (source, plan)));
-        if let Ok((_, plan)) = &read
-            && let Some(explained) = explain(&args.explain, plan)
+        if let Ok((source, plan)) = &read
+            && let Some(explained) = explain(&args.explain, plan, &source.hiding())
         {
             return explained;
         }
@@ -75,7 +76,7 @@ fn say_of(file: &Path, read: Result<(Source, Plan), Faults>, args: &CheckArgs) {
         Ok((source, plan)) => {
             let name =
                 if file.as_os_str() == "-" { source.name().to_owned() } else { file.display().to_string() };
-            say(&format!("{name} is good: {}", source.hide(&summary::of(&plan))));
+            say(&format!("{name} is good: {}", summary::of(&plan, &source.hiding())));
         }
         Err(faults) => tell(&faults),
     }

@@ -28,7 +28,11 @@ impl ExplainArgs {
 }
 
 /// Says which route takes the request that is asked about; nothing where none is.
-pub(super) fn explain(args: &ExplainArgs, plan: &Plan) -> Option<Result<(), Failure>> {
+pub(super) fn explain(
+    args: &ExplainArgs,
+    plan: &Plan,
+    hide: &dyn Fn(&str) -> String,
+) -> Option<Result<(), Failure>> {
     let [method, url] = &args.route[..] else { return None };
     let head = match read(method, url, &args.header) {
         Ok(head) => head,
@@ -43,7 +47,8 @@ pub(super) fn explain(args: &ExplainArgs, plan: &Plan) -> Option<Result<(), Fail
     let explanation = plan.routes.explain(&asked);
     let sent = explanation.route().and_then(|route| sent(route, &head));
     let lines = told(&explanation, &head, plan) + sent.as_deref().unwrap_or_default();
-    say(lines.trim_end());
+    // Line by line: what is asked about stands there too, and is hidden where it says the same.
+    lines.lines().for_each(|line| say(&hide(line)));
     Some(if sent.is_some() { Ok(()) } else { Err(Failure::Found(1)) })
 }
 

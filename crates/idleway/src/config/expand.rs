@@ -127,6 +127,12 @@ impl Veil {
         parts.into_iter().fold(text.to_owned(), |text, part| replaced(&text, part))
     }
 
+    /// The text as it was written, where it is the whole of one that was expanded; else without anything that was.
+    pub(super) fn as_written(&self, text: &str) -> String {
+        let whole = self.texts.iter().find(|expanded| expanded.meant.eq_ignore_ascii_case(text));
+        whole.map_or_else(|| self.without_values(text), |expanded| expanded.written.clone())
+    }
+
     fn at(&self, span: &Range<usize>) -> Option<&Expanded> {
         self.texts.iter().find(|text| text.span == *span)
     }

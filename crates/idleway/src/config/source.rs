@@ -17,7 +17,7 @@ const LARGEST: u64 = 16 << 20;
 ///
 /// Expanding is a look at the process's environment and at files, at each reading. Only what was read from a file
 /// ([`Source::read`]) or was told to ([`Source::expanding`]) does it; anywhere else `${` is a fault. What was expanded
-/// is never shown: faults, [`Source::print`] and [`Source::hide`] say what the file says.
+/// is never shown: faults, [`Source::print`] and [`Source::hiding`] say what the file says.
 #[derive(Debug, Clone)]
 pub struct Source {
     name: String,
@@ -81,9 +81,11 @@ impl Source {
         print::print(&self.text, plan)
     }
 
-    /// `text` with each value that is expanded in this file replaced by its `${…}`.
-    pub fn hide(&self, text: &str) -> String {
-        read::read(&self.text, self.lookup()).veil.without_values(text)
+    /// Says texts of the Plan that it came to as the file says them: a whole text that was expanded as it was written, of
+    /// any other each value that is expanded in this file as its `${…}`.
+    pub fn hiding(&self) -> impl Fn(&str) -> String {
+        let veil = read::read(&self.text, self.lookup()).veil;
+        move |text| veil.as_written(text)
     }
 
     pub(super) fn text(&self) -> &str {

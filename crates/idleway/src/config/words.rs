@@ -149,6 +149,9 @@ fn as_meant(found: &str, expected: &str, path: &[String]) -> Option<String> {
             let element = number.map(str::to_owned).or(text.map(|text| format!("\"{text}\"")))?;
             Some(format!("write: {key} = [{element}]"))
         }
+        ("a whole number" | "a boolean", _) if text.is_some_and(|text| text.contains("${")) => {
+            Some("`${…}` stands in texts alone: write the number, or the word, itself".to_owned())
+        }
         ("a boolean", key) => match text?.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "1" => Some(format!("write: {key} = true")),
             "false" | "no" | "off" | "0" => Some(format!("write: {key} = false")),

@@ -62,7 +62,7 @@ fn check_tells_what_is_not_as_it_usually_is() {
         "{full} is good: it listens on 127.0.0.1:5000
 pool default: 2 backends, 4 slots, 100 may wait 30s when all are busy
   probes by GET /healthz every 2s, beside the work: out after 2 bad ones, back after 1 good
-  tries 2 backends; retries are at most 10 % of its requests and 10 a second; 429 or 503 means busy, and a rest of at most 10s
+  tries 2 backends; retries are at most 10% of its requests and 10 a second; 429 or 503 means busy, and a rest of at most 10s
   fair by the field x-api-key; at most 1 slot a key; priority by the field priority
   504 after a silence of 10s; 504 after 300s in all; abandoned work is told to stop
   a backend at each address of gpu, looked up every 5s
