@@ -72,7 +72,7 @@ fn exchange(pool: &Arc<Pool<u64>>, core: Core) {
 
 fn pool(backends: u64, slots: u32) -> Arc<Pool<u64>> {
     static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let backends = (0..backends).map(BackendKey).map(|key| BackendSpec { key, slots });
+    let backends = (0..backends).map(BackendKey).map(|key| BackendSpec::new(key, slots));
     let spec = PoolSpec {
         backends: backends.collect(),
         queue_length: 100,

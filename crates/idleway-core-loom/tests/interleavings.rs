@@ -14,7 +14,7 @@ use idleway_core_loom::{
     grant::{Kept, Outcome, Until},
     permit::Permit,
     pool::Pool,
-    spec::{BackendSpec, HealthPolicy, PoolSpec},
+    spec::{BackendSpec, HealthPolicy, PoolSpec, Start},
     time::{Core, Time},
 };
 use loom::{future::block_on, thread};
@@ -30,7 +30,7 @@ fn check(interleaving: impl Fn() + Sync + Send + 'static) {
 
 fn spec(slots: u32) -> PoolSpec {
     PoolSpec {
-        backends: vec![BackendSpec { key: BackendKey(1), slots }],
+        backends: vec![BackendSpec::new(BackendKey(1), slots)],
         queue_length: 4,
         keep_idle: Duration::from_secs(2),
         health: HealthPolicy::default(),
@@ -294,6 +294,63 @@ fn displacing_wakes_the_displaced() {
             assert!(matches!(refusal.reason, Reason::Displaced | Reason::QueueFull));
         }
         assert_all_idle(&pool, 1);
+    });
+}
+
+/// The pool gives up its slots while one is given back and one asks: whoever is told of it hears every number, the last one is
+/// 0, and who asks is served or told.
+#[test]
+fn ceding_against_release_and_acquire() {
+    check(|| {
+        let pool = pool(1);
+        let permit = now(&pool);
+        let asks = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || block_on(pool.acquire(waiting())).map(drop)
+        });
+        let finishes = thread::spawn(move || permit.finish(Outcome::Success, kept()));
+        let mut held = pool.cede();
+        while held.last().is_some_and(|held| held.slots > 0) {
+            held = block_on(pool.held_changes());
+            assert_eq!(held.len(), 1);
+        }
+        finishes.join().expect("finishes");
+        if let Err(refusal) = asks.join().expect("asks") {
+            assert_eq!(refusal.reason, Reason::Draining);
+        }
+        assert_all_idle(&pool, 0);
+    });
+}
+
+/// A backend moves to another pool while its work ends here and one asks there: never two at once, and no wake is lost.
+#[test]
+fn a_move_to_another_pool_against_release_and_acquire() {
+    check(|| {
+        let (old, new) = (pool(1), Pool::new(PoolSpec { backends: Vec::new(), ..spec(1) }, || Time::ZERO));
+        let permit = now(&old);
+        let finishes = thread::spawn(move || permit.finish(Outcome::Success, None));
+        old.reconfigure(PoolSpec { backends: Vec::new(), ..spec(1) });
+        let held = old.watch(BackendKey(1));
+        let start = Start::Elsewhere(held);
+        new.reconfigure(PoolSpec {
+            backends: vec![BackendSpec { key: BackendKey(1), slots: 1, start }],
+            ..spec(1)
+        });
+        let asks = thread::spawn({
+            let (old, new): (_, Arc<Pool<Connection>>) = (Arc::clone(&old), Arc::clone(&new));
+            move || {
+                let permit = block_on(new.acquire(waiting())).expect("the slot frees");
+                assert_eq!(old.counts().slots, 0, "at work in both");
+                drop(permit);
+            }
+        });
+        if held > 0 {
+            assert_eq!(block_on(old.held_changes()).iter().map(|held| held.slots).collect::<Vec<_>>(), [0]);
+            new.set_elsewhere(BackendKey(1), 0);
+        }
+        finishes.join().expect("finishes");
+        asks.join().expect("asks");
+        assert_all_idle(&new, 1);
     });
 }
 

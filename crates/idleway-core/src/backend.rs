@@ -8,7 +8,7 @@ use crate::{
     pick,
     recent::Recent,
     slow_start::SlowStart,
-    spec::{BackendSpec, HealthPolicy},
+    spec::{BackendSpec, HealthPolicy, Start},
     time::Time,
 };
 
@@ -50,6 +50,8 @@ pub struct BackendView {
     pub slots: Counts,
     /// Those of its resting slots that only a probe can free.
     pub unproven: u64,
+    /// Those of its resting slots that somebody else has at work: see `Dispatcher::set_elsewhere`. None of a removed one.
+    pub elsewhere: u32,
 }
 
 /// One backend inside the dispatcher.
@@ -75,6 +77,11 @@ pub(crate) struct Backend {
     pub(crate) brief: u32,
     pub(crate) lingering: u32,
     pub(crate) resting: u32,
+    /// How many pieces of work it has that somebody else sent; more than its slots, if that one says so. They have no
+    /// entries in `Slots`.
+    pub(crate) elsewhere: u32,
+    /// How many of its slots were this pool's when that was told last, where someone wants to know.
+    pub(crate) told: Option<u32>,
     /// Its idle slots that keep a connection.
     pub(crate) shelf: Shelf,
     /// Its slots that rest until a proof.
@@ -98,6 +105,11 @@ impl Backend {
             brief: 0,
             lingering: 0,
             resting: 0,
+            elsewhere: match spec.start {
+                Start::Elsewhere(slots) => slots,
+                Start::Idle | Start::Unproven | Start::Until(_) => 0,
+            },
+            told: None,
             shelf: Shelf::default(),
             unproven: Line::EMPTY,
             counted: Counts::default(),
@@ -106,7 +118,22 @@ impl Backend {
 
     /// Slots that are not idle.
     pub(crate) const fn taken(&self) -> u32 {
+        self.own().saturating_add(self.elsewhere())
+    }
+
+    /// Slots that this pool has taken.
+    pub(crate) const fn own(&self) -> u32 {
         self.busy + self.lingering + self.resting
+    }
+
+    /// Slots that somebody else has taken. Once it is removed here, that is told there.
+    pub(crate) const fn elsewhere(&self) -> u32 {
+        if self.removed { 0 } else { self.elsewhere }
+    }
+
+    /// Slots that are this pool's, idle ones too.
+    pub(crate) fn held(&self) -> u32 {
+        self.limit.saturating_sub(self.elsewhere()).max(self.own())
     }
 
     /// Slots that are idle.
@@ -168,9 +195,9 @@ impl Backend {
         if admits && self.has_room() { pick::share(self.taken(), self.limit) } else { pick::INELIGIBLE }
     }
 
-    /// Removed, and nothing of it is at work: it can be forgotten.
+    /// Removed, and nothing of it is at work for this pool: it can be forgotten.
     pub(crate) const fn is_over(&self) -> bool {
-        self.removed && self.taken() == 0
+        self.removed && self.own() == 0
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -178,12 +205,13 @@ impl Backend {
         let idle = if self.withheld.is_none() { self.idle() } else { 0 };
         let withheld = self.idle() - idle;
         let unopened = idle.min(self.limit - self.open());
+        let elsewhere = u64::from(self.elsewhere());
         Counts {
             idle: idle.into(),
             busy: self.busy.into(),
             lingering: self.lingering.into(),
-            resting: (self.resting + withheld).into(),
-            slots: self.limit.max(self.taken()).into(),
+            resting: u64::from(self.resting) + u64::from(withheld) + elsewhere,
+            slots: u64::from(self.limit).max(u64::from(self.own()) + elsewhere),
             kept: self.shelf.len().into(),
             backends: u64::from(!self.is_over()),
             up: is_up.into(),
@@ -192,6 +220,7 @@ impl Backend {
             ready: self.is_ready().into(),
             doubtful: self.is_doubtful().into(),
             withheld: if is_up { withheld.into() } else { 0 },
+            elsewhere: if is_up { elsewhere.min(self.limit.saturating_sub(self.own()).into()) } else { 0 },
             unopened: if is_up { unopened.into() } else { 0 },
             probed: (self.is_ready() && self.health.is_probed()).into(),
             brief: if is_up || self.is_doubtful() { self.brief.into() } else { 0 },
@@ -209,6 +238,7 @@ impl Backend {
             removed: self.removed,
             slots: self.counts(),
             unproven: self.unproven.len().into(),
+            elsewhere: self.elsewhere(),
         }
     }
 }

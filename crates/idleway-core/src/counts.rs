@@ -12,7 +12,8 @@ pub struct Counts {
     pub busy: u64,
     /// Answered or left, but not finished by the backend.
     pub lingering: u64,
-    /// Waiting for a time or a proof; idle ones too while their backend rests as it was told.
+    /// Waiting for a time or a proof; idle ones too while their backend rests as it was told, and those that somebody else
+    /// has at work.
     pub resting: u64,
     /// All of them. After a shrink more than ordered, until the surplus has ended.
     pub slots: u64,
@@ -32,6 +33,8 @@ pub struct Counts {
     pub doubtful: u64,
     /// Idle slots, counted as resting, of backends that are up and rest.
     pub withheld: u64,
+    /// Slots, counted as resting, of backends that are up which somebody else has at work; no more than fit into the limit.
+    pub elsewhere: u64,
     /// Idle slots of backends that are up which are not open yet: they get them back one by one.
     pub unopened: u64,
     /// Backends that are down and that a probe may bring back at any moment.
@@ -60,7 +63,7 @@ impl SubAssign for Counts {
 }
 
 impl Counts {
-    fn fields(&mut self) -> [&mut u64; 17] {
+    fn fields(&mut self) -> [&mut u64; 18] {
         let Self {
             idle,
             busy,
@@ -75,6 +78,7 @@ impl Counts {
             ready,
             doubtful,
             withheld,
+            elsewhere,
             unopened,
             probed,
             brief,
@@ -82,7 +86,7 @@ impl Counts {
         } = self;
         [
             idle, busy, lingering, resting, slots, kept, backends, up, up_slots, on_trial, ready, doubtful,
-            withheld, unopened, probed, brief, waiting,
+            withheld, elsewhere, unopened, probed, brief, waiting,
         ]
     }
 }

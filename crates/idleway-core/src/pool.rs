@@ -18,7 +18,7 @@ use crate::{
     backend::{BackendKey, BackendView, Mode},
     change::Change,
     counts::Counts,
-    dispatcher::{Dispatcher, Overdue},
+    dispatcher::{Dispatcher, Held, Overdue},
     effects::Effects,
     estimate::Estimate,
     grant::Outcome,
@@ -37,6 +37,8 @@ pub struct Pool<C> {
 struct Shared<C> {
     dispatcher: Dispatcher<C, Waker>,
     alarm: Option<Alarm>,
+    /// Wakes the one that gets what this pool gives up.
+    heir: Option<Waker>,
 }
 
 /// The driver sleeps until `at` and wants to be woken when something is due earlier.
@@ -50,7 +52,7 @@ impl<C> Pool<C> {
     #[must_use]
     pub fn new(spec: PoolSpec, clock: fn() -> Time) -> Arc<Self> {
         let dispatcher = Dispatcher::new(clock(), spec);
-        Arc::new(Self { shared: Mutex::new(Shared { dispatcher, alarm: None }), clock })
+        Arc::new(Self { shared: Mutex::new(Shared { dispatcher, alarm: None, heir: None }), clock })
     }
 
     /// A slot, at once or after a wait in the line, or a refusal. Nothing happens before the first poll. Dropping
@@ -108,6 +110,35 @@ impl<C> Pool<C> {
         self.run(Dispatcher::dismiss);
     }
 
+    /// See [`Dispatcher::set_elsewhere`].
+    pub fn set_elsewhere(&self, backend: BackendKey, slots: u32) {
+        self.run(|dispatcher, now| dispatcher.set_elsewhere(now, backend, slots));
+    }
+
+    /// See [`Dispatcher::doubt_elsewhere`].
+    pub fn doubt_elsewhere(&self, backend: BackendKey) {
+        self.run(|dispatcher, now| dispatcher.doubt_elsewhere(now, backend));
+    }
+
+    /// See [`Dispatcher::cede`]. What changes after that comes out of [`Self::held_changes`].
+    pub fn cede(&self) -> Vec<Held> {
+        let now = self.now();
+        let (held, effects) = self.with(|dispatcher| dispatcher.cede(now));
+        effects.run();
+        held
+    }
+
+    /// See [`Dispatcher::watch`]. What changes after that comes out of [`Self::held_changes`].
+    pub fn watch(&self, backend: BackendKey) -> u32 {
+        self.lock().dispatcher.watch(backend)
+    }
+
+    /// Resolves, as soon as there is any, with what [`Dispatcher::take_held`] has to tell: of backends that are watched, and
+    /// of all while the pool cedes. A pool has one who listens: of several only the last one that was polled is woken.
+    pub fn held_changes(self: &Arc<Self>) -> HeldChanges<C> {
+        HeldChanges { pool: Arc::clone(self) }
+    }
+
     /// See [`Dispatcher::counts`].
     pub fn counts(&self) -> Counts {
         self.lock().dispatcher.counts()
@@ -162,7 +193,8 @@ impl<C> Pool<C> {
         self.with(|dispatcher| verb(dispatcher, now)).run();
     }
 
-    /// Runs a verb under the lock, and wakes the driver after it where something is due earlier now.
+    /// Runs a verb under the lock, and wakes after it the driver where something is due earlier now, and who listens where
+    /// something is to be told.
     pub(crate) fn with<T>(&self, verb: impl FnOnce(&mut Dispatcher<C, Waker>) -> T) -> T {
         let mut shared = self.lock();
         let answer = verb(&mut shared.dispatcher);
@@ -170,10 +202,10 @@ impl<C> Pool<C> {
             Some(alarm) if shared.dispatcher.wants_driver(alarm.at) => shared.alarm.take(),
             _ => None,
         };
+        let heir = if shared.dispatcher.has_untold() { shared.heir.take() } else { None };
         drop(shared);
-        if let Some(alarm) = alarm {
-            alarm.waker.wake();
-        }
+        let wakers = [alarm.map(|alarm| alarm.waker), heir];
+        wakers.into_iter().flatten().for_each(Waker::wake);
         answer
     }
 
@@ -294,6 +326,41 @@ impl<C> fmt::Debug for Deadline<C> {
     }
 }
 
+/// Waits for what is to be told; made by [`Pool::held_changes`].
+#[must_use = "futures do nothing unless polled"]
+pub struct HeldChanges<C> {
+    pool: Arc<Pool<C>>,
+}
+
+impl<C> Future for HeldChanges<C> {
+    type Output = Vec<Held>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Held>> {
+        let (now, waker) = (self.pool.now(), cx.waker().clone());
+        let mut shared = self.pool.lock();
+        let (held, effects) = shared.dispatcher.take_held(now);
+        let heir = if held.is_empty() { Some(waker) } else { None };
+        let replaced = mem::replace(&mut shared.heir, heir);
+        drop(shared);
+        drop(replaced);
+        effects.run();
+        if held.is_empty() { Poll::Pending } else { Poll::Ready(held) }
+    }
+}
+
+impl<C> Drop for HeldChanges<C> {
+    fn drop(&mut self) {
+        let heir = self.pool.lock().heir.take();
+        drop(heir);
+    }
+}
+
+impl<C> fmt::Debug for HeldChanges<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldChanges").finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -307,7 +374,7 @@ mod tests {
     #[test]
     fn a_poisoned_lock_is_entered_all_the_same() {
         let spec = PoolSpec {
-            backends: vec![BackendSpec { key: BackendKey(1), slots: 1 }],
+            backends: vec![BackendSpec::new(BackendKey(1), 1)],
             queue_length: 0,
             keep_idle: Duration::from_secs(2),
             health: HealthPolicy::default(),

@@ -129,6 +129,14 @@ impl<C> Slots<C> {
         (self.begin_life(index, purpose, now), kept)
     }
 
+    /// Takes a slot of `backend` that keeps no connection to rest: something may be at work there that nobody here has sent.
+    pub(crate) fn take_to_rest(&mut self, (at, backend): (u32, &mut Backend), state: State, now: Time) {
+        let index = self.bare();
+        self.entries[index as usize].backend = at;
+        self.set_state(backend, index, state);
+        self.begin_life(index, Purpose::Work, now);
+    }
+
     /// Starts the next life of a slot that is and stays taken.
     pub(crate) fn take_over(
         &mut self,

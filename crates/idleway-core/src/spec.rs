@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backend::BackendKey;
+use crate::{backend::BackendKey, time::Time};
 
 /// A pool as ordered: what `Dispatcher::new` and `reconfigure` take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,30 @@ pub struct BackendSpec {
     pub key: BackendKey,
     /// How many requests it may have at work.
     pub slots: u32,
+    /// How its slots start where it is new to the pool; of one that the pool knows it says nothing.
+    pub start: Start,
+}
+
+impl BackendSpec {
+    /// A backend whose slots are idle when it is new to the pool.
+    #[must_use]
+    pub const fn new(key: BackendKey, slots: u32) -> Self {
+        Self { key, slots, start: Start::Idle }
+    }
+}
+
+/// How the slots of a backend start that is new to the pool: something may be at work there that the pool did not send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing is at work.
+    #[default]
+    Idle,
+    /// So many pieces of work were sent by somebody else, who tells when they end: see `Dispatcher::set_elsewhere`.
+    Elsewhere(u32),
+    /// Nobody knows, and nobody will tell: each slot rests until a probe of it succeeds.
+    Unproven,
+    /// Whatever is at work is over by then: all its slots rest until that moment.
+    Until(Time),
 }
 
 /// When a backend is down, and how it comes back. A backend to which no connection can be had is down at once.

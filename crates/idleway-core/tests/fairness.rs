@@ -121,7 +121,7 @@ fn the_least_urgent_is_served_below_a_flood_of_the_urgent() {
 
 fn fair() -> PoolSpec {
     PoolSpec {
-        backends: vec![BackendSpec { key: BackendKey(1), slots: SLOTS }],
+        backends: vec![BackendSpec::new(BackendKey(1), SLOTS)],
         queue_length: 200,
         fair: true,
         settle: Duration::from_millis(1),

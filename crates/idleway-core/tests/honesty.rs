@@ -170,7 +170,7 @@ struct World {
 impl World {
     fn new(scene: Scene, seed: u64) -> Self {
         let spec = PoolSpec {
-            backends: (0..SLOTS).map(|key| BackendSpec { key: BackendKey(key.into()), slots: 1 }).collect(),
+            backends: (0..SLOTS).map(|key| BackendSpec::new(BackendKey(key.into()), 1)).collect(),
             queue_length: scene.queue_length,
             keep_idle: Duration::ZERO,
             ..PoolSpec::default()

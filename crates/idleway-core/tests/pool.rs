@@ -16,8 +16,8 @@ use std::{
 };
 
 use idleway_core::{
-    Acquire, Ask, BackendKey, BackendSpec, Core, Deadline, HealthPolicy, Kept, Lane, Outcome, Permit, Pool,
-    PoolSpec, Reason, Refusal, Time, Until,
+    Acquire, Ask, BackendKey, BackendSpec, Core, Deadline, HealthPolicy, Held, Kept, Lane, Outcome, Permit,
+    Pool, PoolSpec, Reason, Refusal, Time, Until,
 };
 
 const A: BackendKey = BackendKey(1);
@@ -33,7 +33,7 @@ impl Drop for Connection {
 
 fn spec(slots: u32, queue_length: usize) -> PoolSpec {
     PoolSpec {
-        backends: vec![BackendSpec { key: A, slots }],
+        backends: vec![BackendSpec::new(A, slots)],
         queue_length,
         keep_idle: Duration::from_secs(2),
         health: HealthPolicy::default(),
@@ -271,13 +271,74 @@ fn only_an_earlier_deadline_wakes_the_driver() {
     assert_eq!(poll(&mut sleeps, &driver), Poll::Ready(Some(Time::from_nanos(3))));
 }
 
+#[test]
+fn who_gets_the_slots_of_a_pool_hears_of_each_that_is_given_up() {
+    let pool = pool::<Connection>(2, 4);
+    let (closed, heir) = (Arc::new(AtomicUsize::new(0)), Bell::new());
+    let (first, second) = (now(&pool), now(&pool));
+    let mut listens = pool.held_changes();
+    assert!(poll(&mut listens, &heir).is_pending());
+    assert_eq!(pool.cede(), [Held { backend: A, slots: 2 }]);
+    assert_eq!(heir.rings(), 0, "that was the answer");
+    let mut ann = pool.acquire(waiting());
+    assert!(poll(&mut ann, &Bell::new()).is_pending());
+    first.finish(Outcome::Success, kept(Connection(Arc::clone(&closed))));
+    assert_eq!(heir.rings(), 0, "a waiter has it");
+    drop(ann);
+    assert_eq!(heir.rings(), 1);
+    assert_eq!(poll(&mut listens, &heir), Poll::Ready(vec![Held { backend: A, slots: 1 }]));
+    assert_eq!(closed.load(Ordering::Relaxed), 1, "its connection went with it");
+    let mut listens = pool.held_changes();
+    assert!(poll(&mut listens, &heir).is_pending());
+    let mut bob = pool.acquire(waiting());
+    assert!(poll(&mut bob, &Bell::new()).is_pending());
+    drop((second, bob));
+    assert_eq!(poll(&mut listens, &heir), Poll::Ready(vec![Held { backend: A, slots: 0 }]));
+    assert_eq!(pool.counts().slots, 0);
+}
+
+#[test]
+fn who_is_watched_is_told_of_and_who_listens_no_more_is_not_woken() {
+    let pool = pool::<u8>(2, 0);
+    let (first, second) = (now(&pool), now(&pool));
+    pool.reconfigure(PoolSpec { backends: Vec::new(), ..spec(0, 0) });
+    assert_eq!(pool.watch(A), 2);
+    let heir = Bell::new();
+    let mut listens = pool.held_changes();
+    assert!(poll(&mut listens, &heir).is_pending());
+    drop(listens);
+    drop(first);
+    assert_eq!(heir.rings(), 0);
+    assert_eq!(poll(&mut pool.held_changes(), &heir), Poll::Ready(vec![Held { backend: A, slots: 1 }]));
+    drop(second);
+    assert_eq!(poll(&mut pool.held_changes(), &heir), Poll::Ready(vec![Held { backend: A, slots: 0 }]));
+}
+
+#[test]
+fn what_is_at_work_elsewhere_wakes_a_waiter_when_it_ends() {
+    let pool = pool::<u8>(1, 4);
+    pool.set_elsewhere(A, 1);
+    let (ann, bob) = (Bell::new(), Bell::new());
+    let (mut ann_waits, mut bob_waits) = (pool.acquire(waiting()), pool.acquire(waiting()));
+    assert!(poll(&mut ann_waits, &ann).is_pending() && poll(&mut bob_waits, &bob).is_pending());
+    pool.set_elsewhere(A, 0);
+    assert_eq!((ann.rings(), bob.rings()), (1, 0));
+    let Poll::Ready(Ok(permit)) = poll(&mut ann_waits, &ann) else { panic!("granted") };
+    pool.set_elsewhere(A, 5);
+    permit.finish(Outcome::Success, None);
+    assert_eq!(bob.rings(), 0, "it does not fit");
+    pool.doubt_elsewhere(A);
+    pool.take_for_proof(A).expect("to prove").finish(Outcome::Success, None);
+    assert_eq!(bob.rings(), 1);
+}
+
 /// Real threads, one slot each of three backends: nobody ever meets another on a slot, everyone is served.
 #[test]
 fn threads_never_share_a_slot() {
     const THREADS: usize = 6;
     const ROUNDS: usize = 300;
     let keys = [BackendKey(0), BackendKey(1), BackendKey(2)];
-    let backends = keys.iter().map(|&key| BackendSpec { key, slots: 1 }).collect();
+    let backends = keys.iter().map(|&key| BackendSpec::new(key, 1)).collect();
     let pool = Pool::new(PoolSpec { backends, ..spec(1, THREADS) }, || Time::ZERO);
     let at_work = keys.map(|_| AtomicUsize::new(0));
     let served = AtomicUsize::new(0);

@@ -47,7 +47,7 @@ fn queues(stage: &mut Stage, now: Time, ask: Ask) -> bool {
 
 /// One slot, whose work has taken 4 s so far, and is at work since 40 s.
 fn stage(queue_length: usize) -> (Stage, Grant<()>) {
-    let backends = vec![BackendSpec { key: BackendKey(1), slots: 1 }];
+    let backends = vec![BackendSpec::new(BackendKey(1), 1)];
     let mut stage = Dispatcher::new(at(0), PoolSpec { backends, queue_length, ..PoolSpec::default() });
     for i in 0..10 {
         let grant = granted(&mut stage, at(4_000 * i), ask(0));
@@ -101,7 +101,7 @@ fn who_cannot_be_answered_in_time_is_told_at_once() {
 
 /// Two backends with one slot each, on both of which work has taken 4 s so far, and is at work since 44 s.
 fn pair() -> (Stage, [Grant<()>; 2]) {
-    let backends = [1, 2].map(|key| BackendSpec { key: BackendKey(key), slots: 1 }).to_vec();
+    let backends = [1, 2].map(|key| BackendSpec::new(BackendKey(key), 1)).to_vec();
     let mut stage = Dispatcher::new(at(0), PoolSpec { backends, queue_length: 100, ..PoolSpec::default() });
     for i in 0..=10 {
         let grants = [(); 2].map(|()| granted(&mut stage, at(4_000 * i), ask(0)));
@@ -153,7 +153,7 @@ fn those_who_do_not_wait_for_long_make_nobody_late() {
 
 #[test]
 fn work_that_may_be_short_is_not_too_late() {
-    let backends = vec![BackendSpec { key: BackendKey(1), slots: 1 }];
+    let backends = vec![BackendSpec::new(BackendKey(1), 1)];
     let mut stage = Dispatcher::new(at(0), PoolSpec { backends, queue_length: 5, ..PoolSpec::default() });
     let mut now = 0;
     for i in 0..100 {
@@ -167,7 +167,7 @@ fn work_that_may_be_short_is_not_too_late() {
 
 #[test]
 fn a_key_at_its_bound_is_told_when_its_own_work_is_done() {
-    let backends = vec![BackendSpec { key: BackendKey(1), slots: 2 }];
+    let backends = vec![BackendSpec::new(BackendKey(1), 2)];
     let mut stage = Stage::new(at(0), PoolSpec { backends, slots_per_key: Some(1), ..PoolSpec::default() });
     let grant = granted(&mut stage, at(0), ask(7));
     assert!(stage.release(at(60_000), grant.slot, Outcome::Success, None).is_none());
@@ -210,7 +210,7 @@ fn a_line_of_one_is_open_to_newcomers() {
 
 #[test]
 fn a_deadline_that_has_passed_is_too_late_for_an_idle_slot() {
-    let backends = vec![BackendSpec { key: BackendKey(1), slots: 1 }];
+    let backends = vec![BackendSpec::new(BackendKey(1), 1)];
     let mut stage = Stage::new(at(0), PoolSpec { backends, queue_length: 5, ..PoolSpec::default() });
     assert_eq!(refused(&mut stage, at(10), due_by(at(10))).reason, Reason::TooLate);
     granted(&mut stage, at(10), due_by(at(11)));

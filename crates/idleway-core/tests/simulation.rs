@@ -454,7 +454,7 @@ fn spec(random: &mut Random) -> PoolSpec {
     for key in (0..BACKENDS).map(BackendKey) {
         if !random.one_in(5) {
             let slots = u32::try_from(random.below(4)).unwrap();
-            backends.push(BackendSpec { key, slots });
+            backends.push(BackendSpec::new(key, slots));
         }
     }
     PoolSpec {

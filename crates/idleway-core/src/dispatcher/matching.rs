@@ -134,6 +134,9 @@ impl<C, W> Dispatcher<C, W> {
         if !backend.unproven.is_empty() || !self.unproven.is_empty() {
             self.list_unproven(at);
         }
+        if self.backends[at as usize].told.is_some() {
+            self.list_untold(at);
+        }
     }
 
     /// What the next request is to this backend.

@@ -8,7 +8,9 @@
 //! is woken; so no idle slot stands beside a waiter that may use it, and no newcomer can overtake. How a wait ends
 //! (a grant, its time, leaving) is decided here and nowhere else, exactly once.
 
+mod ceding;
 mod changes;
+mod elsewhere;
 mod invariants;
 mod matching;
 mod orders;
@@ -21,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-pub use self::overdue::Overdue;
+pub use self::{ceding::Held, overdue::Overdue};
 use crate::{
     ask::{Arrival, Ask, Collected, Reason, Ticket},
     backend::{Backend, BackendKey, COMPARED},
@@ -74,6 +76,8 @@ pub struct Dispatcher<C, W> {
     unproven: BTreeSet<BackendKey>,
     /// The backends that wait for a probe out of turn.
     awaiting_probe: BTreeSet<BackendKey>,
+    /// The backends of which `take_held` has something to tell; those too that were watched and are forgotten.
+    untold: BTreeSet<BackendKey>,
     /// When the pauses of backends end, and when those that come back get a further slot.
     alarms: BTreeSet<(Time, u32)>,
     /// When those that said that they are busy may be asked again.
@@ -92,13 +96,15 @@ pub struct Dispatcher<C, W> {
     settle_broken: Duration,
     policy: HealthPolicy,
     is_closing: bool,
+    /// It gives its slots up as they become idle.
+    is_ceding: bool,
     #[cfg(debug_assertions)]
     calls: u32,
 }
 
 /// The verbs of requests.
 impl<C, W> Dispatcher<C, W> {
-    /// A pool in which everything is idle and up.
+    /// A pool in which everything is up, and idle where its [`Start`](crate::spec::Start) says nothing else.
     #[must_use]
     pub fn new(now: Time, spec: PoolSpec) -> Self {
         let mut dispatcher = Self {
@@ -113,6 +119,7 @@ impl<C, W> Dispatcher<C, W> {
             queue: Queue::new(spec.queue_length, Rules::of(&spec)),
             unproven: BTreeSet::new(),
             awaiting_probe: BTreeSet::new(),
+            untold: BTreeSet::new(),
             alarms: BTreeSet::new(),
             withheld: BTreeSet::new(),
             totals: Counts::default(),
@@ -127,6 +134,7 @@ impl<C, W> Dispatcher<C, W> {
             settle_broken: spec.settle_broken,
             policy: spec.health,
             is_closing: false,
+            is_ceding: false,
             #[cfg(debug_assertions)]
             calls: 0,
         };
@@ -176,7 +184,7 @@ impl<C, W> Dispatcher<C, W> {
             self.promises.begin_rush(now);
             let would_wait = self.queue.is_open() && ask.until > now;
             if !self.has_hope(would_wait, is_retry) {
-                Arrival::Refused(self.refusal(Reason::NoBackendUp))
+                Arrival::Refused(self.refuse_without_hope())
             } else if !would_wait && !is_at_bound && self.is_soon_free() {
                 let until = ask.deadline.min(now + A_MOMENT);
                 Arrival::Queued(self.queue.join(Ask { until, ..ask }, now))

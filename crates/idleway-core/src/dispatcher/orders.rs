@@ -22,7 +22,8 @@ impl<C, W> Dispatcher<C, W> {
     ///
     /// More slots: they go to waiters. Fewer: idle ones go at once, others when their work ends; until then no new
     /// grant. A backend that is no longer named goes the same way, and is forgotten when it is quiet; named again
-    /// before that, it is the same backend with the same count. Those in line stay, also where the queue shrinks.
+    /// before that, it is the same backend with the same count. Those in line stay, also where the queue shrinks. A pool
+    /// that [cedes](Self::cede) gets no slot and no backend by this; all else holds.
     pub fn reconfigure(&mut self, now: Time, spec: PoolSpec) -> Effects<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
@@ -34,14 +35,14 @@ impl<C, W> Dispatcher<C, W> {
         self.keep_idle = keep_idle;
         self.retries.set_policy(retries);
         self.policy = health;
-        let mut ordered: BTreeMap<_, _> = backends.into_iter().map(|spec| (spec.key, spec.slots)).collect();
+        let mut ordered: BTreeMap<_, _> = backends.into_iter().map(|spec| (spec.key, spec)).collect();
         let known: Vec<u32> = self.by_key.values().copied().collect();
         for at in known {
             let key = self.backends[at as usize].key;
-            self.resize(at, ordered.remove(&key), &mut effects);
+            self.resize(at, ordered.remove(&key).map(|spec| spec.slots), &mut effects);
         }
-        for (key, slots) in ordered {
-            self.add(BackendSpec { key, slots });
+        if !self.is_ceding {
+            ordered.into_values().for_each(|spec| self.add(spec));
         }
         self.serve_line(now, &mut effects);
         self.check();
@@ -88,11 +89,8 @@ impl<C, W> Dispatcher<C, W> {
     pub fn dismiss(&mut self, now: Time) -> Effects<C, W> {
         self.advance(now);
         self.is_closing = true;
-        let refusal = self.refusal(Reason::Draining);
         let mut effects = Effects::none();
-        while let Some(index) = self.queue.first_in_front().or_else(|| self.queue.oldest_behind_front()) {
-            effects.wakes.extend(self.queue.refuse(index, refusal));
-        }
+        self.refuse_all(Reason::Draining, &mut effects);
         self.check();
         effects
     }
@@ -183,6 +181,17 @@ impl<C, W> Dispatcher<C, W> {
         }
     }
 
+    /// Ends every wait.
+    pub(super) fn refuse_all(&mut self, reason: Reason, effects: &mut Effects<C, W>) {
+        if self.queue.waiting() == 0 {
+            return;
+        }
+        let refusal = self.refusal(reason);
+        while let Some(index) = self.queue.first_in_front().or_else(|| self.queue.oldest_behind_front()) {
+            effects.wakes.extend(self.queue.refuse(index, refusal));
+        }
+    }
+
     /// Forgets a backend that was removed and is quiet.
     pub(super) fn forget_if_over(&mut self, at: u32) {
         let backend = &self.backends[at as usize];
@@ -195,6 +204,12 @@ impl<C, W> Dispatcher<C, W> {
                 self.withheld.remove(&(time, at));
             }
             self.awaiting_probe.remove(&key);
+            match self.backends[at as usize].told.take() {
+                // It may have been watched in a life before this one.
+                None => {}
+                Some(0) => _ = self.untold.remove(&key),
+                Some(_) => _ = self.untold.insert(key),
+            }
             self.forget_lately(self.now, at);
             self.forgotten.push(at);
         }
@@ -202,18 +217,30 @@ impl<C, W> Dispatcher<C, W> {
 
     /// Gives a known backend the slots that are ordered now; `None`: it is removed.
     fn resize(&mut self, at: u32, slots: Option<u32>, effects: &mut Effects<C, W>) {
-        let policy = self.policy;
+        let (policy, is_ceding) = (self.policy, self.is_ceding);
+        let backend = &mut self.backends[at as usize];
+        if backend.removed && slots.is_some() && !is_ceding {
+            // It is this pool's again: nobody else waits for its slots.
+            backend.told = None;
+            self.untold.remove(&backend.key);
+        }
         self.change(at, |backend| {
-            backend.limit = slots.unwrap_or(0);
+            let most = if is_ceding { backend.limit } else { u32::MAX };
+            backend.limit = slots.unwrap_or(0).min(most);
             backend.removed = slots.is_none();
             backend.health.set_policy(policy);
         });
+        self.close_surplus(at, effects);
+        self.refresh(at);
+        self.forget_if_over(at);
+    }
+
+    /// Closes the connections that are more than its idle slots; the caller refreshes.
+    pub(super) fn close_surplus(&mut self, at: u32, effects: &mut Effects<C, W>) {
         let backend = &mut self.backends[at as usize];
         while backend.shelf.len() > backend.idle() {
             effects.closed.extend(self.slots.strip(backend));
         }
-        self.refresh(at);
-        self.forget_if_over(at);
     }
 
     fn add(&mut self, spec: BackendSpec) {
@@ -228,6 +255,7 @@ impl<C, W> Dispatcher<C, W> {
         self.tournament.grow(self.backends.len());
         self.reserve.grow(self.backends.len());
         self.by_key.insert(spec.key, at);
+        self.start(at, spec);
         self.refresh(at);
     }
 }

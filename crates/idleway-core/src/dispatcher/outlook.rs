@@ -56,7 +56,7 @@ impl<C, W> Dispatcher<C, W> {
         if let Some(last_end) = self.queue.last_end() {
             early = early.min(last_end.max(slot_in(1.0)));
         }
-        if self.totals.on_trial + self.totals.probed > 0 {
+        if self.totals.on_trial + self.totals.probed + self.totals.elsewhere > 0 {
             early = now;
         } else if let Some(&(pause_end, _)) = self.alarms.first() {
             early = early.min(pause_end.max(now));
@@ -117,6 +117,12 @@ impl<C, W> Dispatcher<C, W> {
         Refusal { reason, retry_after: self.jitter.spread(wait) }
     }
 
+    /// Refuses one where nothing is there that it might wait for: for now, or because this pool has given up all it had.
+    pub(super) fn refuse_without_hope(&mut self) -> Refusal {
+        let is_leaving = (self.is_closing || self.is_ceding) && self.totals.ready == 0;
+        self.refusal(if is_leaving { Reason::Draining } else { Reason::NoBackendUp })
+    }
+
     /// Refuses one whose wait is over. Where nobody waits it was the wait for a moment, which is not told.
     pub(super) fn refuse_after_wait(&mut self) -> Refusal {
         self.refusal(if self.queue.is_open() { Reason::WaitOver } else { Reason::Busy })
@@ -160,6 +166,11 @@ impl<C, W> Dispatcher<C, W> {
             rests.extend(std::iter::repeat_n(rest, aside.min(SAMPLE)));
             idle -= aside;
         }
+        // Nobody knows how long they have been at work: as if it were for half of what work takes.
+        let elsewhere = (count(self.totals.elsewhere) / stride).min(idle);
+        let age = self.service.mean().unwrap_or_default() / 2.0;
+        rests.extend(std::iter::repeat_n(Rest::Working(age), elsewhere.min(SAMPLE)));
+        idle -= elsewhere;
         rests.extend(std::iter::repeat_n(Rest::Free(0.0), idle.min(SAMPLE)));
         let each = slots as f64 / rests.len() as f64;
         Outlook::new(&self.service, rests, each)

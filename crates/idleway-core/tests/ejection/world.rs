@@ -130,8 +130,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(scene: Scene, seed: u64) -> Self {
-        let backends =
-            (0..).zip(scene.slots).map(|(key, &slots)| BackendSpec { key: BackendKey(key), slots });
+        let backends = (0..).zip(scene.slots).map(|(key, &slots)| BackendSpec::new(BackendKey(key), slots));
         let spec = PoolSpec {
             backends: backends.collect(),
             queue_length: 20,

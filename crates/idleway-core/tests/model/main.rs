@@ -10,8 +10,8 @@ mod site;
 use std::{collections::BTreeMap, time::Duration};
 
 use idleway_core::{
-    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Kept,
-    Key, Lane, Mode, Outcome, PoolSpec, Reason, RetryPolicy, SlotId, Ticket, Time, Until,
+    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Held,
+    Kept, Key, Lane, Mode, Outcome, PoolSpec, Reason, RetryPolicy, SlotId, Start, Ticket, Time, Until,
 };
 use naive::{Choice, Connection, Expected, Naive, Name, Standing};
 use proptest::prelude::*;
@@ -40,6 +40,11 @@ enum Call {
     Prove(BackendKey),
     SetMode(BackendKey, Mode),
     Probe(BackendKey),
+    SetElsewhere(BackendKey, u32),
+    DoubtElsewhere(BackendKey),
+    Watch(BackendKey),
+    TakeHeld,
+    Cede,
     Close,
 }
 
@@ -48,7 +53,14 @@ fn key() -> impl Strategy<Value = BackendKey> {
 }
 
 fn pool() -> impl Strategy<Value = PoolSpec> {
-    let backends = prop::collection::btree_map(key(), 0_u32..4, 0..=4);
+    let start = prop_oneof![
+        6 => Just(Start::Idle),
+        1 => (0_u32..6).prop_map(Start::Elsewhere),
+        1 => Just(Start::Unproven),
+        // So many units after now.
+        1 => (0_u64..5).prop_map(|units| Start::Until(Time::from_nanos(units * UNIT))),
+    ];
+    let backends = prop::collection::btree_map(key(), (0_u32..4, start), 0..=4);
     let often = (1_u32..3, 1_u32..3, 1_u32..3);
     let health = (often, 1_u64..4, any::<bool>(), prop::sample::select(vec![0, 50, 100]), 0_u64..9);
     let health =
@@ -77,7 +89,10 @@ fn pool() -> impl Strategy<Value = PoolSpec> {
     all.prop_map(|(backends, queue_length, times, health, retries, keys)| {
         let ((keep_idle, settle, settle_broken), (fair, slots_per_key)) = (times, keys);
         PoolSpec {
-            backends: backends.into_iter().map(|(key, slots)| BackendSpec { key, slots }).collect(),
+            backends: backends
+                .into_iter()
+                .map(|(key, (slots, start))| BackendSpec { key, slots, start })
+                .collect(),
             queue_length,
             keep_idle: Duration::from_nanos(keep_idle * UNIT),
             health,
@@ -132,6 +147,11 @@ fn call() -> impl Strategy<Value = Call> {
         20 => key().prop_map(Call::Prove),
         20 => (key(), mode).prop_map(|(key, mode)| Call::SetMode(key, mode)),
         30 => key().prop_map(Call::Probe),
+        30 => (key(), 0_u32..6).prop_map(|(key, slots)| Call::SetElsewhere(key, slots)),
+        8 => key().prop_map(Call::DoubtElsewhere),
+        15 => key().prop_map(Call::Watch),
+        30 => Just(Call::TakeHeld),
+        2 => Just(Call::Cede),
         1 => Just(Call::Close),
     ]
 }
@@ -185,6 +205,7 @@ impl Real {
 
 impl Test {
     fn new(spec: PoolSpec) -> Self {
+        let spec = from_now(Time::ZERO, spec);
         let dispatcher = Dispatcher::new(Time::ZERO, spec.clone());
         let (tickets, at_work, resting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let real = Real { dispatcher, tickets, at_work, resting };
@@ -269,15 +290,54 @@ impl Test {
         self.naive.assert_counts(self.real.dispatcher.counts());
         assert_eq!(self.real.dispatcher.next_deadline(), self.naive.next_deadline());
         assert_eq!(self.real.dispatcher.awaiting_probe(BackendKey(0)), self.naive.awaiting_probe());
+        // It may remember one that was watched in a life before, of which there is nothing to tell.
+        assert!(self.real.dispatcher.has_untold() || !self.naive.has_untold());
+    }
+
+    fn take_held(&mut self) {
+        let (held, effects) = self.real.dispatcher.take_held(self.naive.now);
+        let (wakes, closed) = split(effects);
+        self.naive.closed.extend(&closed);
+        assert_eq!(listed(&held), self.naive.take_held(&closed));
+        assert!(!self.real.dispatcher.has_untold());
+        self.compare_lists(&wakes, closed);
     }
 
     fn order(&mut self, call: Call) {
         let now = self.naive.now;
         let effects = match call {
             Call::Reconfigure(spec) => {
+                let spec = from_now(now, spec);
                 let effects = self.real.dispatcher.reconfigure(now, spec.clone());
                 let (wakes, closed) = split(effects);
+                self.naive.closed.extend(&closed);
                 self.naive.reconfigure(spec, &closed, &mut |name| self.real.collect(now, name));
+                self.compare_lists(&wakes, closed);
+                return;
+            }
+            Call::SetElsewhere(key, slots) => {
+                let (wakes, closed) = split(self.real.dispatcher.set_elsewhere(now, key, slots));
+                self.naive.closed.extend(&closed);
+                self.naive
+                    .set_elsewhere(key, slots as usize, &closed, &mut |name| self.real.collect(now, name));
+                self.compare_lists(&wakes, closed);
+                return;
+            }
+            Call::DoubtElsewhere(key) => {
+                let effects = self.real.dispatcher.doubt_elsewhere(now, key);
+                self.naive.doubt_elsewhere(key, &mut |name| self.real.collect(now, name));
+                effects
+            }
+            Call::Watch(key) => {
+                assert_eq!(self.real.dispatcher.watch(key) as usize, self.naive.watch(key));
+                Effects::none()
+            }
+            Call::TakeHeld => return self.take_held(),
+            Call::Cede => {
+                let (held, effects) = self.real.dispatcher.cede(now);
+                let (wakes, closed) = split(effects);
+                self.naive.closed.extend(&closed);
+                assert_eq!(listed(&held), self.naive.cede(&closed));
                 self.compare_lists(&wakes, closed);
                 return;
             }
@@ -420,6 +480,21 @@ impl Test {
         expected.sort_unstable();
         assert_eq!(closed, expected);
     }
+}
+
+/// A spec says how long from now its slots rest. No two backends of it do so for equally long.
+fn from_now(now: Time, mut spec: PoolSpec) -> PoolSpec {
+    for backend in &mut spec.backends {
+        if let Start::Until(end) = &mut backend.start {
+            let offset = 512 * (1 + backend.key.0);
+            *end = now + Duration::from_nanos(end.as_nanos() + offset);
+        }
+    }
+    spec
+}
+
+fn listed(held: &[Held]) -> Vec<(BackendKey, usize)> {
+    held.iter().map(|held| (held.backend, held.slots as usize)).collect()
 }
 
 /// A connection stays on the core where it was made.

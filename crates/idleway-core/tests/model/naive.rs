@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use idleway_core::{Ask, BackendKey, Counts, Kept, Key, Lane, Mode, Outcome, PoolSpec, Reason, Time, Until};
+use idleway_core::{
+    Ask, BackendKey, BackendSpec, Counts, Kept, Key, Lane, Mode, Outcome, PoolSpec, Reason, Start, Time,
+    Until,
+};
 
 use crate::{
     accounts::{Accounts, Charge},
@@ -36,6 +39,11 @@ pub(crate) struct Naive {
     over: BTreeMap<Name, Reason>,
     spec: PoolSpec,
     is_closing: bool,
+    pub(crate) is_ceding: bool,
+    /// Those that are forgotten, while somebody waits for their last slot.
+    last_words: BTreeSet<BackendKey>,
+    /// The last name of something that nobody here sent; they go down.
+    strangers: Name,
     pub(crate) woken: Vec<Name>,
     /// Whom the last arrival woke, to make room.
     pub(crate) displaced: Option<Name>,
@@ -84,11 +92,9 @@ enum Due {
 
 impl Naive {
     pub(crate) fn new(now: Time, spec: PoolSpec) -> Self {
-        let site = |slots| Site { health: Condition::new(spec.health), ..Site::new(slots) };
-        let sites = spec.backends.iter().map(|spec| (spec.key, site(spec.slots as usize))).collect();
-        Self {
+        let mut naive = Self {
             now,
-            sites,
+            sites: BTreeMap::new(),
             front: Vec::new(),
             main: Vec::new(),
             accounts: Accounts::new(&spec),
@@ -96,11 +102,145 @@ impl Naive {
             over: BTreeMap::new(),
             spec,
             is_closing: false,
+            is_ceding: false,
+            last_words: BTreeSet::new(),
+            strangers: Name::MAX,
             woken: Vec::new(),
             displaced: None,
             has_promised: false,
             closed: Vec::new(),
             came: Vec::new(),
+        };
+        (0..naive.spec.backends.len()).for_each(|place| naive.add(naive.spec.backends[place]));
+        naive
+    }
+
+    fn add(&mut self, spec: BackendSpec) {
+        let mut site = Site { health: Condition::new(self.spec.health), ..Site::new(spec.slots as usize) };
+        match spec.start {
+            Start::Idle => {}
+            Start::Elsewhere(slots) => site.elsewhere = slots as usize,
+            Start::Unproven => site.lay_to_rest(self.name_strangers(site.slots), Until::Proof),
+            Start::Until(end) => site.lay_to_rest(self.name_strangers(site.slots), Until::Time(end)),
+        }
+        self.sites.insert(spec.key, site);
+    }
+
+    fn name_strangers(&mut self, many: usize) -> impl Iterator<Item = Name> + use<> {
+        self.strangers -= many;
+        (0..many).map({
+            let last = self.strangers;
+            move |more| last + more
+        })
+    }
+
+    /// `closed`: the connections that the dispatcher chose to close.
+    pub(crate) fn set_elsewhere(
+        &mut self,
+        key: BackendKey,
+        slots: usize,
+        closed: &[Connection],
+        choose: Choose<'_>,
+    ) {
+        let Some(site) = self.sites.get_mut(&key).filter(|_| !self.is_ceding) else { return };
+        let before = std::mem::replace(&mut site.elsewhere, slots);
+        self.close_surplus(key, closed);
+        if slots < before {
+            self.serve_line(choose);
+        }
+    }
+
+    pub(crate) fn doubt_elsewhere(&mut self, key: BackendKey, choose: Choose<'_>) {
+        let Some(site) = self.sites.get_mut(&key) else { return };
+        let before = std::mem::take(&mut site.elsewhere);
+        let doubted = before.min(site.slots);
+        let names = self.name_strangers(doubted);
+        self.sites.get_mut(&key).unwrap().lay_to_rest(names, Until::Proof);
+        if doubted < before {
+            self.serve_line(choose);
+        }
+    }
+
+    /// What is still held of every backend.
+    pub(crate) fn cede(&mut self, closed: &[Connection]) -> Vec<(BackendKey, usize)> {
+        self.is_ceding = true;
+        let keys: Vec<_> = self.sites.keys().copied().collect();
+        let held = keys.into_iter().map(|key| (key, self.cede_idle(key, closed))).collect();
+        self.refuse_hopeless();
+        held
+    }
+
+    pub(crate) fn watch(&mut self, key: BackendKey) -> usize {
+        let Some(site) = self.sites.get_mut(&key) else { return 0 };
+        self.last_words.remove(&key);
+        site.told = Some(site.held());
+        site.held()
+    }
+
+    pub(crate) fn has_untold(&self) -> bool {
+        !self.last_words.is_empty() || self.sites.values().any(|site| self.is_untold(site))
+    }
+
+    fn is_untold(&self, site: &Site) -> bool {
+        (self.is_ceding && site.cedable() > 0) || site.told.is_some_and(|told| told != site.held())
+    }
+
+    /// What changed of what is held.
+    pub(crate) fn take_held(&mut self, closed: &[Connection]) -> Vec<(BackendKey, usize)> {
+        let untold: Vec<_> =
+            self.sites.iter().filter(|(_, site)| self.is_untold(site)).map(|(key, _)| *key).collect();
+        let mut held: BTreeMap<_, _> = std::mem::take(&mut self.last_words)
+            .into_iter()
+            .filter(|key| !self.sites.contains_key(key))
+            .map(|key| (key, 0))
+            .collect();
+        for key in untold {
+            let slots = if self.is_ceding { self.cede_idle(key, closed) } else { self.watch(key) };
+            held.insert(key, slots);
+        }
+        if self.is_ceding {
+            self.refuse_hopeless();
+        }
+        held.into_iter().collect()
+    }
+
+    fn cede_idle(&mut self, key: BackendKey, closed: &[Connection]) -> usize {
+        let site = self.sites.get_mut(&key).unwrap();
+        let (idle, elsewhere) = (site.cedable(), std::mem::take(&mut site.elsewhere));
+        let elsewhere = if site.removed { 0 } else { elsewhere };
+        // What somebody else has was never this pool's to give; of the rest all that is idle goes.
+        site.slots = site.slots.saturating_sub(elsewhere);
+        site.slots -= idle;
+        site.health.end_slow_start(site.slots);
+        self.close_surplus(key, closed);
+        self.watch(key)
+    }
+
+    fn refuse_hopeless(&mut self) {
+        if self.sites.values().any(Site::is_counted) {
+            return;
+        }
+        for name in self.waiters().map(|waiter| waiter.name).collect::<Vec<_>>() {
+            let wake = self.refuse(name, Reason::Draining);
+            self.woken.extend(wake);
+        }
+    }
+
+    /// Of more connections than slots are idle, those that the dispatcher chose are closed.
+    fn close_surplus(&mut self, key: BackendKey, closed: &[Connection]) {
+        let site = self.sites.get_mut(&key).unwrap();
+        let surplus = site.parked.len().saturating_sub(site.idle());
+        let parked = site.parked.len();
+        site.parked.retain(|kept| !closed.contains(&kept.1));
+        assert_eq!(parked - site.parked.len(), surplus, "surplus connections are closed, and no others");
+    }
+
+    fn forget_if_over(&mut self, key: BackendKey) {
+        if self.sites[&key].removed && self.sites[&key].work.is_empty() {
+            let told = self.sites.remove(&key).unwrap().told;
+            if told.is_some_and(|told| told > 0) {
+                self.last_words.insert(key);
+            }
         }
     }
 
@@ -132,7 +272,9 @@ impl Naive {
         let is_hopeful =
             self.sites.values().any(|site| site.is_up() || may_return(site)) || self.is_panicking();
         if !is_hopeful {
-            return Expected::Refused(Reason::NoBackendUp);
+            let is_leaving =
+                (self.is_closing || self.is_ceding) && !self.sites.values().any(Site::is_counted);
+            return Expected::Refused(if is_leaving { Reason::Draining } else { Reason::NoBackendUp });
         }
         if !would_wait && may_take && self.soon_free() > self.waiters().count() {
             self.open(ask);
@@ -375,25 +517,27 @@ impl Naive {
 
     /// `closed`: the connections that the dispatcher chose to close.
     pub(crate) fn reconfigure(&mut self, spec: PoolSpec, closed: &[Connection], choose: Choose<'_>) {
-        let ordered: BTreeMap<_, _> =
-            spec.backends.iter().map(|spec| (spec.key, spec.slots as usize)).collect();
+        let ordered: BTreeMap<_, _> = spec.backends.iter().map(|spec| (spec.key, *spec)).collect();
         self.set_rules(&spec);
         self.spec = spec;
-        for (key, site) in &mut self.sites {
-            site.removed = !ordered.contains_key(key);
-            site.slots = ordered.get(key).copied().unwrap_or(0);
+        for key in self.sites.keys().copied().collect::<Vec<_>>() {
+            let site = self.sites.get_mut(&key).unwrap();
+            let wanted = ordered.get(&key);
+            if site.removed && wanted.is_some() && !self.is_ceding {
+                site.told = None;
+            }
+            site.removed = wanted.is_none();
+            let most = if self.is_ceding { site.slots } else { usize::MAX };
+            site.slots = wanted.map_or(0, |spec| spec.slots as usize).min(most);
             site.health.set_policy(self.spec.health);
             site.health.end_slow_start(site.slots);
-            let surplus = site.parked.len().saturating_sub(site.idle());
-            let parked = site.parked.len();
-            site.parked.retain(|kept| !closed.contains(&kept.1));
-            assert_eq!(parked - site.parked.len(), surplus, "surplus connections are closed, and no others");
+            self.close_surplus(key, closed);
+            self.forget_if_over(key);
         }
-        self.closed.extend(closed);
-        self.sites.retain(|_, site| !site.removed || !site.work.is_empty());
-        for (key, slots) in ordered {
-            let health = Condition::new(self.spec.health);
-            self.sites.entry(key).or_insert_with(|| Site { health, ..Site::new(slots) });
+        for (key, spec) in ordered {
+            if !self.is_ceding && !self.sites.contains_key(&key) {
+                self.add(spec);
+            }
         }
         self.serve_line(choose);
     }
@@ -439,7 +583,10 @@ impl Naive {
         if unproven.is_empty() {
             return false;
         }
-        let work = unproven.iter_mut().find(|work| Some(work.name) == probed).expect("a slot without proof");
+        // What nobody here sent has no name there.
+        let place = unproven.iter().position(|work| Some(work.name) == probed);
+        let place = place.or_else(|| unproven.iter().position(|work| work.name > Name::MAX / 2));
+        let work = &mut unproven[place.expect("a slot without proof")];
         (work.name, work.state, work.purpose) = (name, Taken::Doubted, Purpose::Proof);
         true
     }
@@ -459,8 +606,8 @@ impl Naive {
         assert_eq!(counts.busy, in_state(|state| *state == Taken::Busy));
         assert_eq!(counts.lingering, in_state(|state| *state == Taken::Lingering));
         let is_resting = |state: &Taken| matches!(state, Taken::Resting(_) | Taken::Doubted);
-        assert_eq!(counts.resting, in_state(is_resting) + sum(&rests));
-        assert_eq!(counts.slots, sum(&|site| site.slots.max(site.work.len())));
+        assert_eq!(counts.resting, in_state(is_resting) + sum(&rests) + sum(&Site::elsewhere));
+        assert_eq!(counts.slots, sum(&|site| site.slots.max(site.taken())));
         assert_eq!(counts.kept, sum(&|site| site.parked.len()));
         assert_eq!(counts.backends, self.sites.len() as u64);
         assert_eq!(counts.up, sum(&|site| site.is_up().into()));
@@ -468,6 +615,8 @@ impl Naive {
         assert_eq!(counts.on_trial, sum(&|site| site.on_trial().into()));
         assert_eq!(counts.ready, sum(&|site| site.is_counted().into()));
         assert_eq!(counts.doubtful, sum(&|site| site.is_doubtful().into()));
+        let within = |site: &Site| site.elsewhere().min(site.slots.saturating_sub(site.work.len()));
+        assert_eq!(counts.elsewhere, sum(&|site| if site.is_up() { within(site) } else { 0 }));
         assert_eq!(counts.withheld, sum(&|site| if site.is_up() { rests(site) } else { 0 }));
         assert_eq!(
             counts.unopened,
@@ -631,8 +780,8 @@ impl Naive {
         let has_hope = charge.is_some_and(|charge| self.settle(charge));
         self.work(key, name).charge = None;
         let site = &self.sites[&key];
-        let is_surplus = site.work.len() > site.slots;
-        let is_open = site.work.len() <= site.health.open(site.slots);
+        let is_surplus = site.taken() > site.slots;
+        let is_open = site.taken() <= site.health.open(site.slots);
         let admits = site.admits() || (self.is_panicking() && site.admits_in_panic());
         let may_use = |waiter: &&Waiter| {
             self.accounts.may_take(waiter.ask.key)
@@ -660,9 +809,7 @@ impl Naive {
             Some((connection, _)) => self.closed.push(connection),
             None => {}
         }
-        if site.removed && site.work.is_empty() {
-            self.sites.remove(&key);
-        }
+        self.forget_if_over(key);
         if has_hope {
             self.serve_line(choose);
         }

@@ -17,6 +17,10 @@ pub(crate) struct Site {
     pub(crate) health: Condition,
     pub(crate) withheld: Option<Time>,
     pub(crate) work: Vec<Work>,
+    /// What somebody else has at work.
+    pub(crate) elsewhere: usize,
+    /// How many slots it was said to hold last, where that is watched.
+    pub(crate) told: Option<usize>,
     /// The one parked last is last.
     pub(crate) parked: Vec<(Time, Connection, u16)>,
 }
@@ -65,21 +69,63 @@ impl Site {
     pub(crate) fn new(slots: usize) -> Self {
         let (work, parked) = (Vec::new(), Vec::new());
         let health = Condition::default();
-        Self { slots, removed: false, mode: Mode::Ready, health, withheld: None, work, parked }
+        Self {
+            slots,
+            removed: false,
+            mode: Mode::Ready,
+            health,
+            withheld: None,
+            work,
+            elsewhere: 0,
+            told: None,
+            parked,
+        }
+    }
+
+    pub(crate) fn elsewhere(&self) -> usize {
+        if self.removed { 0 } else { self.elsewhere }
+    }
+
+    /// What is at work there, whoever sent it.
+    pub(crate) fn taken(&self) -> usize {
+        self.work.len() + self.elsewhere()
     }
 
     pub(crate) fn idle(&self) -> usize {
-        self.slots.saturating_sub(self.work.len())
+        self.slots.saturating_sub(self.taken())
+    }
+
+    /// How many slots are this pool's.
+    pub(crate) fn held(&self) -> usize {
+        self.work.len().max(self.slots.saturating_sub(self.elsewhere()))
+    }
+
+    /// How many it could give up.
+    pub(crate) fn cedable(&self) -> usize {
+        if self.withheld.is_none() { self.idle() } else { 0 }
+    }
+
+    /// Slots that rest though nobody here took them.
+    pub(crate) fn lay_to_rest(&mut self, names: impl Iterator<Item = Name>, until: Until) {
+        let work = |name| Work {
+            name,
+            state: Taken::Resting(until),
+            purpose: Purpose::Work,
+            charge: None,
+            is_broken: false,
+            kept: None,
+        };
+        self.work.extend(names.map(work));
     }
 
     /// Whether a further slot may be used now.
     pub(crate) fn has_room(&self) -> bool {
-        self.work.len() < self.health.open(self.slots)
+        self.taken() < self.health.open(self.slots)
     }
 
     /// Idle slots that may not be used yet.
     pub(crate) fn unopened(&self) -> usize {
-        self.idle() - self.health.open(self.slots).saturating_sub(self.work.len()).min(self.idle())
+        self.idle() - self.health.open(self.slots).saturating_sub(self.taken()).min(self.idle())
     }
 
     fn is_ready(&self) -> bool {
@@ -116,7 +162,7 @@ impl Site {
     }
 
     pub(crate) fn has_lower_share(&self, other: &Self) -> bool {
-        self.work.len() * other.slots < other.work.len() * self.slots
+        self.taken() * other.slots < other.taken() * self.slots
     }
 
     /// The connections that may be handed out to one near `near`: the last parked of a class.

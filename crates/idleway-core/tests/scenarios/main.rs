@@ -2,7 +2,9 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ceding;
 mod compare;
+mod elsewhere;
 mod health;
 mod line;
 mod probes;

@@ -18,7 +18,7 @@ pub(crate) const THERE: Core = Core(1);
 
 pub(crate) fn spec(queue_length: usize, backends: &[(BackendKey, u32)]) -> PoolSpec {
     PoolSpec {
-        backends: backends.iter().map(|&(key, slots)| BackendSpec { key, slots }).collect(),
+        backends: backends.iter().map(|&(key, slots)| BackendSpec::new(key, slots)).collect(),
         queue_length,
         keep_idle: Duration::from_secs(2),
         health: HealthPolicy::default(),

@@ -147,7 +147,7 @@ fn by_key(members: Vec<Member>) -> HashMap<BackendKey, Arc<Backend>> {
 
 fn spec(plan: &PoolPlan, members: &[Member]) -> PoolSpec {
     PoolSpec {
-        backends: members.iter().map(|&Member { key, slots, .. }| BackendSpec { key, slots }).collect(),
+        backends: members.iter().map(|&Member { key, slots, .. }| BackendSpec::new(key, slots)).collect(),
         queue_length: plan.queue.length,
         keep_idle: plan.keep_idle,
         health: policy(&plan.health),
