@@ -1,4 +1,4 @@
-//! What happens to backends, for whoever looks on.
+//! What happens to the gateway and its backends, for whoever looks on.
 
 use std::time::Duration;
 
@@ -33,6 +33,13 @@ pub enum Event {
         fault: String,
         /// How long it is left alone at least, where that is known.
         pause: Option<Duration>,
+    },
+    /// Another Plan is in force.
+    Reloaded,
+    /// Another Plan was to be put in force, and is not: what was in force stays.
+    NotReloaded {
+        /// Everything that is wrong with it, in words; of several lines.
+        why: String,
     },
     /// So many events were missed here, since they came faster than they were taken.
     Missed(u64),

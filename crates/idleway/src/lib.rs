@@ -110,8 +110,8 @@ pub use edits::{Authority, EditFault, Edits};
 pub use error::Reject;
 pub use event::{Event, Events};
 pub use gateway::{
-    BackendCounts, BackendStatus, Body, BodyError, Builder, Drained, Gateway, Mount, Peer, PoolStatus,
-    SlotCounts, Stop, Totals, run_gateway,
+    BackendCounts, BackendStatus, Body, BodyError, Builder, Drained, Gateway, Mount, NotReloaded, Peer,
+    PoolStatus, Reloads, SlotCounts, Stop, Totals, run_gateway,
 };
 pub use hook::{Answered, Arrival, Denial, Hook, Verdict};
 

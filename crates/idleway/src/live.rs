@@ -2,6 +2,8 @@
 
 mod backend;
 mod pool;
+mod readiness;
+mod reloaded;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +15,9 @@ use idleway_core::{BackendKey, Time};
 use tokio::sync::broadcast;
 
 pub(crate) use self::backend::Backend;
-pub(crate) use self::pool::{LivePool, Member};
+pub(crate) use self::pool::{Lasting, LivePool, Member};
+pub(crate) use self::readiness::{Readiness, Stage};
+pub(crate) use self::reloaded::Reloaded;
 use crate::config::{LimitsPlan, Plan};
 use crate::event::{Event, Events, KEPT};
 use crate::hook::Hook;
@@ -25,7 +29,13 @@ use crate::route::{Asked, Route};
 #[derive(Debug)]
 pub(crate) struct Live {
     current: ArcSwap<Snapshot>,
+    /// The pools that no Plan has any more, for as long as something of theirs is at work.
+    leaving: ArcSwap<Vec<Arc<LivePool>>>,
     budget: Arc<Budget>,
+    /// How far the gateway's life is.
+    pub(crate) stage: Stage,
+    /// What came of its reloads.
+    pub(crate) reloaded: Reloaded,
     via: String,
     keys: Keys,
     hook: Option<Arc<dyn Hook>>,
@@ -43,14 +53,16 @@ impl Keys {
 }
 
 impl Live {
+    /// The Plan at work, with pools that have no backends yet.
     pub(crate) fn new(plan: Plan, hook: Option<Arc<dyn Hook>>) -> Arc<Self> {
-        let buffered = usize::try_from(plan.limits.buffered).unwrap_or(usize::MAX);
-        let keys = Keys::default();
         Arc::new(Self {
-            current: ArcSwap::from_pointee(Snapshot::new(plan, &keys)),
-            budget: Budget::new(buffered),
+            budget: Budget::new(plan.limits.buffered),
+            current: ArcSwap::from_pointee(Snapshot::new(plan, &[])),
+            leaving: ArcSwap::default(),
+            stage: Stage::default(),
+            reloaded: Reloaded::default(),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
-            keys,
+            keys: Keys::default(),
             hook,
             events: broadcast::Sender::new(KEPT),
         })
@@ -58,6 +70,46 @@ impl Live {
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// The Snapshot that this Plan comes to. A pool that the current one has by that name is the same; one whose plan has
+    /// not changed is the very same.
+    pub(crate) fn plan_next(&self, plan: Plan) -> Arc<Snapshot> {
+        Arc::new(Snapshot::new(plan, self.current.load().pools()))
+    }
+
+    /// Puts a Snapshot in force, for each request that begins from now on. The pools that it does not have are leaving.
+    pub(crate) fn put_in_force(&self, next: &Arc<Snapshot>) {
+        self.budget.resize(next.plan.limits.buffered);
+        let before = self.current.swap(Arc::clone(next));
+        let stays = |pool: &Arc<LivePool>| next.pools().iter().any(|next| pool.is_the_same_as(next));
+        let gone = before.pools().iter().filter(|pool| !stays(pool));
+        let mut leaving = Vec::clone(&self.leaving.load());
+        leaving.extend(gone.cloned());
+        self.leaving.store(Arc::new(leaving));
+    }
+
+    /// The pools that no Plan has any more and that are not quiet yet.
+    pub(crate) fn leaving(&self) -> Arc<Vec<Arc<LivePool>>> {
+        self.leaving.load_full()
+    }
+
+    /// Forgets those of the leaving pools in which nothing is at work any more.
+    pub(crate) fn forget_the_quiet(&self) {
+        let is_quiet = |pool: &LivePool| {
+            let counts = pool.slots.counts();
+            counts.backends == 0 && counts.waiting == 0
+        };
+        let leaving = self.leaving.load();
+        if leaving.iter().any(|pool| is_quiet(pool)) {
+            let left = leaving.iter().filter(|pool| !is_quiet(pool)).cloned().collect();
+            self.leaving.store(Arc::new(left));
+        }
+    }
+
+    /// All pools in which something may be at work.
+    pub(crate) fn pools(&self) -> Vec<Arc<LivePool>> {
+        self.current.load().pools().iter().chain(self.leaving.load().iter()).cloned().collect()
     }
 
     /// Makes `held` the current Snapshot. Where it is that already, as nearly always, no counter that all cores
@@ -93,6 +145,12 @@ impl Live {
         }
     }
 
+    /// Notes what came of a reload, and tells whoever looks on.
+    pub(crate) fn note_reload(&self, outcome: Result<(), String>) {
+        let event = self.reloaded.note(outcome);
+        self.tell(|| event);
+    }
+
     /// What happens from now on.
     pub(crate) fn events(&self) -> Events {
         Events::new(self.events.subscribe())
@@ -114,8 +172,12 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    fn new(plan: Plan, keys: &Keys) -> Self {
-        let pools = plan.pools.iter().map(|pool| Arc::new(LivePool::new(pool.clone(), || keys.next())));
+    fn new(plan: Plan, before: &[Arc<LivePool>]) -> Self {
+        let pools = plan.pools.iter().map(|plan| match before.iter().find(|pool| pool.name == plan.name) {
+            Some(same) if same.plan == *plan => Arc::clone(same),
+            Some(same) => Arc::new(same.under(plan.clone())),
+            None => Arc::new(LivePool::new(plan.clone())),
+        });
         let straight = (0..plan.pools.len()).map(Route::new).collect();
         Self { client: client_limits(&plan), pools: pools.collect(), straight, plan }
     }

@@ -6,7 +6,9 @@ mod demo;
 mod descriptors;
 mod listener;
 mod log;
+mod reload;
 mod stdin;
+mod watch;
 mod witness;
 
 use std::process::ExitCode;

@@ -37,7 +37,9 @@ const FLOORS: &[(&str, u32)] = &[
     ("descriptors", 5),
     ("listener", 5),
     ("log", 5),
+    ("reload", 5),
     ("stdin", 5),
+    ("watch", 5),
     ("witness", 5),
 ];
 

@@ -10,7 +10,7 @@ use idleway::config::{Overrides, Plan, Source};
 use idleway::{Gateway, Stop};
 
 use super::{Failure, find, say};
-use crate::{descriptors, listener, log};
+use crate::{descriptors, listener, log, reload};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -22,7 +22,8 @@ Examples:
 Without --config and without URLs it reads the file that IDLEWAY_CONFIG names, else the first that is there of
 ./idleway.toml, $XDG_CONFIG_HOME/idleway/idleway.toml (~/.config/idleway/idleway.toml), /etc/idleway/idleway.toml.
 
-SIGTERM and SIGINT end it when what runs is finished; a second one at once.")]
+SIGTERM and SIGINT end it when what runs is finished; a second one at once. SIGHUP and a change of the file put the file
+in force, as a whole or, where anything is wrong with it, not at all.")]
 pub(super) struct RunArgs {
     /// The configuration file [default: IDLEWAY_CONFIG, else the first one that is found; see below].
     #[arg(short, long, value_name = "FILE", conflicts_with = "urls")]
@@ -43,16 +44,19 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     log::start(&args.log);
     let overrides = Overrides { listen: args.listen, threads: args.threads };
-    let plan = if args.urls.is_empty() {
-        let file = args.config.clone().unwrap_or_else(find::find);
-        let plan = overrides.over(&Source::read(&file)?)?;
-        tracing::info!(file = %file.display(), "the configuration is read");
-        plan
-    } else {
-        overrides.over_urls(&args.urls)?
+    let file = args.urls.is_empty().then(|| args.config.clone().unwrap_or_else(find::find));
+    let source = file.as_deref().map(Source::read).transpose()?;
+    let plan = match &source {
+        Some(source) => overrides.over(source)?,
+        None => overrides.over_urls(&args.urls)?,
     };
+    if let Some(file) = &file {
+        tracing::info!(file = %file.display(), "the configuration is read");
+    }
     let stop = Stop::catch().context("cannot catch signals")?;
+    let origin = reload::Origin { file, overrides, listen: plan.listen };
     let gateway = start(plan)?;
+    reload::follow(origin, gateway.reloads(), source).context("cannot wait for reloads")?;
     say(&listener::url(gateway.address()));
     // Told twice, it has not ended in order.
     stop.end(gateway).map(|_| ()).ok_or(Failure::Found(1))

@@ -36,6 +36,10 @@ pub(super) struct GatewayKeys {
     /// How many cores serve, one single-threaded runtime each. Default: the machine's cores.
     #[cfg_attr(feature = "cli", schemars(extend("minimum" = 1, "maximum" = 1024, "examples" = [2])))]
     pub(super) threads: Option<Spanned<Count>>,
+    /// How long clients are still accepted after SIGTERM: not ready any more, but not gone before a load balancer has seen
+    /// that.
+    #[cfg_attr(feature = "cli", schemars(extend("default" = "0", "examples" = ["5s"])))]
+    pub(super) drain_delay: Option<Spanned<Period>>,
     /// How long running requests, abandoned work too, may take to finish after SIGTERM; what is left then is
     /// cut, and the log says so.
     #[cfg_attr(feature = "cli", schemars(extend("default" = "30s")))]

@@ -182,6 +182,7 @@ impl Reading<'_> {
             threads: self.overrides.threads.map_or(threads, NonZeroUsize::get),
             limits: self.limits(keys.limits),
             client: self.client(keys.client),
+            drain_delay: self.duration(keys.drain_delay, Duration::ZERO, Duration::ZERO),
             drain_timeout: self.duration(keys.drain_timeout, DRAIN_TIMEOUT, Duration::ZERO),
             pools,
             routes,

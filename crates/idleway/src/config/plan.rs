@@ -27,6 +27,9 @@ pub struct Plan {
     pub limits: LimitsPlan,
     /// The clocks of the client's side of a running request.
     pub client: ClientPlan,
+    /// How long clients are still accepted once the gateway was told to stop and says that it is not ready any more
+    /// (`drain_delay`, default 0).
+    pub drain_delay: Duration,
     /// How long running requests may take to finish once the gateway was told to stop (`drain_timeout`,
     /// default 30 s); what is left then is cut.
     pub drain_timeout: Duration,
@@ -294,7 +297,7 @@ impl Default for RetryPlan {
 }
 
 /// What the host name of a backend stands for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Resolve {
     /// For one backend, whose addresses are tried in turn.
     #[default]

@@ -36,6 +36,7 @@ impl<'a> Page<'a> {
         let words = Some(self.words);
         self.line(words, "listen", quoted(plan.listen));
         self.line(words, "threads", plan.threads);
+        self.line(words, "drain_delay", quoted(in_largest_time(plan.drain_delay)));
         self.line(words, "drain_timeout", quoted(in_largest_time(plan.drain_timeout)));
         self.line(words, "access_log", plan.access_log);
         self.line(words, "trusted", list(plan.trusted.iter().map(quoted)));

@@ -88,7 +88,8 @@ impl Source {
         move |text| veil.as_written(text)
     }
 
-    pub(super) fn text(&self) -> &str {
+    /// What it says.
+    pub fn text(&self) -> &str {
         &self.text
     }
 

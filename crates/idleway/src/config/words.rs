@@ -54,8 +54,18 @@ fn as_other_formats_have_it(line: &str) -> Option<String> {
 const NOT_YET: [&str; 2] = ["admin", "cold_start"];
 
 /// Keys of the top level, for those who find them in another table.
-pub(super) const GATEWAY_KEYS: [&str; 9] =
-    ["listen", "threads", "drain_timeout", "access_log", "trusted", "limits", "client", "pools", "routes"];
+pub(super) const GATEWAY_KEYS: [&str; 10] = [
+    "listen",
+    "threads",
+    "drain_delay",
+    "drain_timeout",
+    "access_log",
+    "trusted",
+    "limits",
+    "client",
+    "pools",
+    "routes",
+];
 
 /// `path` leads to what is at fault.
 pub(super) fn shape_fault(error: &toml::de::Error, path: &[String]) -> Fault {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use idleway_core::{BackendKey, Change, Health};
 
 use crate::event::Event;
-use crate::live::{Live, LivePool, now};
+use crate::live::{Lasting, Live, now};
 
 /// Keeps a pool's time: sleeps until its next deadline, whatever that is, and lets it happen. Never ends; a pool has
 /// one.
-pub(crate) async fn drive(live: Arc<Live>, pool: Arc<LivePool>) {
+pub(crate) async fn drive(live: Arc<Live>, pool: Arc<Lasting>) {
     let mut next = pool.slots.tick();
     loop {
         let sleep = async {
@@ -31,9 +31,9 @@ pub(crate) async fn drive(live: Arc<Live>, pool: Arc<LivePool>) {
 }
 
 /// One line in the log and one event for each change of a backend's health, with its cause.
-fn tell(live: &Live, pool: &LivePool, change: &Change) {
+fn tell(live: &Live, pool: &Lasting, change: &Change) {
     let Some(backend) = pool.backend(change.backend) else { return };
-    let (name, cause) = (&pool.plan.name, change.cause);
+    let (name, cause) = (&pool.name, change.cause);
     match change.health {
         Health::Up => {
             tracing::info!(pool = %name, backend = %backend.name, %cause, "backend up");

@@ -3,13 +3,14 @@
 //! It reaches the data plane through the verbs of `Live` and of the pools, and through nothing else.
 
 mod driver;
+mod members;
 mod prober;
 mod prover;
 mod resolver;
 mod roster;
 mod schedule;
+mod upkeep;
 
-pub(crate) use self::driver::drive;
-pub(crate) use self::prober::probe_all;
-pub(crate) use self::prover::prove;
-pub(crate) use self::resolver::resolve;
+pub(crate) use self::members::Members;
+pub(crate) use self::resolver::{Order, keep};
+pub(crate) use self::upkeep::Upkeep;

@@ -4,13 +4,15 @@
 //! nobody else's: written addresses first, then whoever has one already, then the order of the configuration. One that
 //! is not wanted any more stays its holder's for as long as something may be at work there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-/// The entries of a configuration and their addresses.
-#[derive(Debug)]
+/// The entries of a configuration, and of those before it for as long as something is at work for them; their addresses.
+#[derive(Debug, Default)]
 pub(super) struct Roster {
-    entries: Vec<Entry>,
+    /// The older ones first.
+    entries: BTreeMap<usize, Entry>,
+    next: usize,
     holders: HashMap<SocketAddr, usize>,
 }
 
@@ -24,6 +26,8 @@ struct Entry {
     has: Vec<SocketAddr>,
     /// It stands for others than at the last assignment.
     is_news: bool,
+    /// It is no longer of the configuration.
+    has_left: bool,
 }
 
 /// How many backends an entry is.
@@ -36,22 +40,60 @@ pub(super) enum Scope {
 }
 
 impl Roster {
-    /// The entries in the order of the configuration, with the address where one is written.
-    pub(super) fn new(entries: impl IntoIterator<Item = (Scope, Option<SocketAddr>)>) -> Self {
-        let entry = |(scope, written): (Scope, Option<SocketAddr>)| {
-            let wanted: Vec<_> = written.into_iter().collect();
-            Entry { scope, has: wanted.clone(), wanted, is_news: false }
-        };
-        let entries: Vec<_> = entries.into_iter().map(entry).collect();
-        let written = entries.iter().enumerate();
-        let holders = written.flat_map(|(at, entry)| entry.wanted.iter().map(move |address| (*address, at)));
-        Self { holders: holders.collect(), entries }
+    /// Another entry, with its address where one is written; answers its number.
+    pub(super) fn enter(&mut self, scope: Scope, written: Option<SocketAddr>) -> usize {
+        let at = self.next;
+        self.next += 1;
+        let wanted: Vec<_> = written.into_iter().collect();
+        let mut has = wanted.clone();
+        has.retain(|address| *self.holders.entry(*address).or_insert(at) == at);
+        let is_news = has != wanted;
+        self.entries.insert(at, Entry { scope, wanted, has, is_news, has_left: false });
+        at
+    }
+
+    /// The entry is no longer of the configuration. What it has stays its own for as long as something is at work there.
+    pub(super) fn leave(&mut self, at: usize) {
+        if let Some(entry) = self.entries.get_mut(&at) {
+            entry.has_left = true;
+        }
+    }
+
+    /// The entry that left is there again.
+    pub(super) fn come_back(&mut self, at: usize) {
+        if let Some(entry) = self.entries.get_mut(&at) {
+            entry.has_left = false;
+        }
+    }
+
+    /// What one entry has becomes another's, at once. What it has lost and still uses stays its own.
+    pub(super) fn hand_over(&mut self, from: usize, to: usize) {
+        let Some(left) = self.entries.get_mut(&from) else { return };
+        let (wanted, had) = (std::mem::take(&mut left.wanted), std::mem::take(&mut left.has));
+        for (_, holder) in self.holders.iter_mut().filter(|(at, holder)| **holder == from && had.contains(at))
+        {
+            *holder = to;
+        }
+        let Some(entry) = self.entries.get_mut(&to) else { return };
+        if entry.wanted.is_empty() {
+            (entry.wanted, entry.has) = (wanted, had);
+        } else {
+            entry.has = entry.wanted.clone();
+            entry.has.retain(|address| self.holders.get(address) == Some(&to));
+            entry.is_news = entry.has != entry.wanted;
+        }
+    }
+
+    /// Forgets an entry that has left and for which nothing is at work.
+    pub(super) fn forget(&mut self, at: usize) {
+        self.entries.remove(&at);
+        self.holders.retain(|_, holder| *holder != at);
     }
 
     /// A look-up of the entry's name has found these; there is at least one. The same in another order, as many a server
     /// answers each time, is the same.
     pub(super) fn learn(&mut self, at: usize, found: impl IntoIterator<Item = SocketAddr>) {
-        let entry = &mut self.entries[at];
+        let Some(entry) = self.entries.get_mut(&at) else { return };
         let mut wanted: Vec<SocketAddr> = Vec::new();
         for address in found {
             if !wanted.contains(&address) {
@@ -76,14 +118,15 @@ impl Roster {
     /// Gives the addresses to the entries; answers those that have or stand for others than before. `is_at_work`: whether something
     /// may be at work for the entry at this address.
     pub(super) fn assign(&mut self, is_at_work: impl Fn(usize, SocketAddr) -> bool) -> Vec<usize> {
-        let Self { entries, holders } = self;
+        let Self { entries, holders, .. } = self;
         // What it has until now it may use until it is told otherwise: only the next time nothing can begin there any more.
         holders.retain(|address, at| {
-            let entry = &entries[*at];
-            entry.wanted.contains(address) || entry.has.contains(address) || is_at_work(*at, *address)
+            let Some(entry) = entries.get(at) else { return false };
+            let is_its_own = entry.wanted.contains(address) || entry.has.contains(address);
+            (is_its_own && !entry.has_left) || is_at_work(*at, *address)
         });
         let mut changed = Vec::new();
-        for (at, entry) in entries.iter_mut().enumerate() {
+        for (&at, entry) in entries.iter_mut().filter(|(_, entry)| !entry.has_left) {
             let mut has = entry.wanted.clone();
             has.retain(|address| *holders.entry(*address).or_insert(at) == at);
             if std::mem::take(&mut entry.is_news) || has != entry.has {
@@ -96,23 +139,27 @@ impl Roster {
 
     /// Whether anything was ever found for an entry.
     pub(super) fn is_known(&self, at: usize) -> bool {
-        !self.entries[at].wanted.is_empty()
+        self.entries.get(&at).is_some_and(|entry| !entry.wanted.is_empty())
     }
 
     /// The addresses that an entry has.
     pub(super) fn of(&self, at: usize) -> &[SocketAddr] {
-        &self.entries[at].has
+        self.entries.get(&at).map_or(&[], |entry| &entry.has)
     }
 
     /// Those it would have, were they not another entry's, and which.
     pub(super) fn taken(&self, at: usize) -> impl Iterator<Item = (SocketAddr, usize)> {
         let holder = move |address: &SocketAddr| Some((*address, *self.holders.get(address)?));
-        self.entries[at].wanted.iter().filter_map(holder).filter(move |(_, holder)| *holder != at)
+        let wanted = self.entries.get(&at).into_iter().flat_map(|entry| &entry.wanted);
+        wanted.filter_map(holder).filter(move |(_, holder)| *holder != at)
     }
 
     /// Whether someone has addresses that it does not want any more.
     pub(super) fn has_leavers(&self) -> bool {
-        self.holders.iter().any(|(address, at)| !self.entries[*at].wanted.contains(address))
+        let wants = |address, at| {
+            self.entries.get(at).is_some_and(|entry| !entry.has_left && entry.wanted.contains(address))
+        };
+        self.holders.iter().any(|(address, at)| !wants(address, at))
     }
 }
 
@@ -128,13 +175,21 @@ mod tests {
         SocketAddr::from(([0xfd, 0, 0, 0, 0, 0, 0, last], 80))
     }
 
+    fn roster(entries: impl IntoIterator<Item = (Scope, Option<SocketAddr>)>) -> Roster {
+        let mut roster = Roster::default();
+        for (scope, written) in entries {
+            roster.enter(scope, written);
+        }
+        roster
+    }
+
     fn idle(_: usize, _: SocketAddr) -> bool {
         false
     }
 
     #[test]
     fn a_name_has_what_it_stands_for_now() {
-        let mut roster = Roster::new([(Scope::All, None)]);
+        let mut roster = roster([(Scope::All, None)]);
         assert!(roster.assign(idle).is_empty() && !roster.is_known(0));
         roster.learn(0, [at(1), at(2), at(1)]);
         assert!(roster.is_known(0));
@@ -148,12 +203,8 @@ mod tests {
 
     #[test]
     fn an_address_never_counts_twice() {
-        let mut roster = Roster::new([
-            (Scope::All, None),
-            (Scope::One, Some(at(1))),
-            (Scope::All, None),
-            (Scope::One, None),
-        ]);
+        let mut roster =
+            roster([(Scope::All, None), (Scope::One, Some(at(1))), (Scope::All, None), (Scope::One, None)]);
         roster.learn(0, [at(1), at(2)]);
         roster.learn(2, [at(2), at(3)]);
         roster.learn(3, [at(3), at(4)]);
@@ -178,7 +229,7 @@ mod tests {
 
     #[test]
     fn who_gets_nothing_at_all_is_told_so() {
-        let mut roster = Roster::new([(Scope::One, Some(at(1))), (Scope::One, None)]);
+        let mut roster = roster([(Scope::One, Some(at(1))), (Scope::One, None)]);
         roster.learn(1, [at(1)]);
         assert_eq!((roster.assign(idle), roster.of(1)), (vec![1], &[][..]));
         assert!(roster.assign(idle).is_empty(), "once");
@@ -186,7 +237,7 @@ mod tests {
 
     #[test]
     fn another_order_of_the_same_addresses_is_no_change() {
-        let mut roster = Roster::new([(Scope::All, None), (Scope::One, None)]);
+        let mut roster = roster([(Scope::All, None), (Scope::One, None)]);
         let found = [[at(1), at(2)], [at(11), at(12)]];
         (0..2).for_each(|entry| roster.learn(entry, found[entry]));
         assert_eq!(roster.assign(idle), [0, 1]);
@@ -196,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_address_where_something_is_at_work_stays_its_holders() {
-        let mut roster = Roster::new([(Scope::All, None), (Scope::All, None)]);
+        let mut roster = roster([(Scope::All, None), (Scope::All, None)]);
         roster.learn(0, [at(1), at(2)]);
         roster.assign(idle);
         roster.learn(0, [at(2)]);
@@ -210,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_two_families_of_a_name_are_never_mixed_and_the_one_in_use_is_kept() {
-        let mut roster = Roster::new([(Scope::All, None), (Scope::One, None)]);
+        let mut roster = roster([(Scope::All, None), (Scope::One, None)]);
         roster.learn(0, [six(1), at(1), six(2)]);
         roster.learn(1, [six(5), at(5)]);
         roster.assign(idle);

@@ -37,12 +37,18 @@ pub struct Totals {
     pub overdue: u64,
     /// Answers by which a backend said that it is busy (`busy_status`).
     pub backend_busy: u64,
+    /// Plans that were put in force after the first.
+    pub reloads: u64,
+    /// Plans that were to be, and were not.
+    pub reloads_failed: u64,
 }
 
 impl Totals {
     pub(super) fn of(live: &Live) -> Self {
-        let mut sum = Self::default();
-        for pool in live.snapshot().pools() {
+        let reloaded = live.reloaded.so_far();
+        let mut sum =
+            Self { reloads: reloaded.succeeded, reloads_failed: reloaded.failed, ..Self::default() };
+        for pool in live.pools() {
             sum.linger_expired += pool.metrics.linger_expired.count();
             sum.late_answers += pool.metrics.late_answers.count();
             sum.retries += pool.metrics.retries.sum();
@@ -76,7 +82,7 @@ impl SlotCounts {
     /// All pools together.
     pub(super) fn of(live: &Live) -> Self {
         let mut sum = Self::default();
-        for pool in live.snapshot().pools() {
+        for pool in live.pools() {
             sum.add(pool.slots.counts());
         }
         sum
@@ -110,7 +116,7 @@ pub struct BackendCounts {
 impl BackendCounts {
     pub(super) fn of(live: &Live) -> Self {
         let mut sum = Self::default();
-        for pool in live.snapshot().pools() {
+        for pool in live.pools() {
             let counts = pool.slots.counts();
             sum.up += counts.up;
             sum.all += counts.backends;
@@ -162,7 +168,7 @@ const CHUNK: usize = 256;
 
 impl PoolStatus {
     pub(super) fn all(live: &Live) -> Vec<Self> {
-        live.snapshot().pools().iter().map(|pool| Self::of(pool)).collect()
+        live.pools().iter().map(|pool| Self::of(pool)).collect()
     }
 
     fn of(pool: &LivePool) -> Self {
@@ -176,7 +182,7 @@ impl PoolStatus {
                 _ => break,
             }
         }
-        Self { name: pool.plan.name.clone(), slots: SlotCounts::from_counts(pool.slots.counts()), backends }
+        Self { name: pool.name.clone(), slots: SlotCounts::from_counts(pool.slots.counts()), backends }
     }
 }
 

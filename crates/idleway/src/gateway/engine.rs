@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::counts::{Drained, SlotCounts};
+use super::places::Places;
 use crate::config::Plan;
-use crate::control::{drive, probe_all, prove, resolve};
+use crate::control::{Members, Order, Upkeep, keep};
 use crate::hook::Hook;
-use crate::live::Live;
+use crate::live::{Live, Readiness};
 use crate::net::Cores;
 
 /// How long those who are told at the end of a shutdown have to take their answers.
@@ -22,15 +23,16 @@ const PARTING: Duration = Duration::from_millis(500);
 /// How often a shutdown looks whether abandoned work has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Plans that wait to be put in force.
+const ORDERS: usize = 4;
+
 /// What is common to a gateway that listens and one that is mounted. Dropped, the tasks of its control plane end.
 #[derive(Debug)]
 pub(super) struct Engine {
     pub(super) live: Arc<Live>,
     pub(super) cores: Cores,
-    /// One for each client that may be connected at once.
-    pub(super) places: Arc<Semaphore>,
-    most: u32,
-    drain_timeout: Duration,
+    pub(super) places: Arc<Places>,
+    pub(super) orders: mpsc::Sender<Order>,
     /// Held so that they end with it.
     _control: JoinSet<()>,
 }
@@ -42,33 +44,29 @@ impl Engine {
         hook: Option<Arc<dyn Hook>>,
         cores: Cores,
     ) -> (Self, oneshot::Receiver<()>) {
-        let most = u32::try_from(plan.limits.connections).unwrap_or(u32::MAX).max(1);
-        let most = most.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
-        let places = Arc::new(Semaphore::new(most as usize));
-        let drain_timeout = plan.drain_timeout;
+        let places = Places::new(plan.limits.connections);
         let live = Live::new(plan, hook);
         let (runtime, core) = (cores.first().runtime(), cores.first().index());
-        let mut control = JoinSet::new();
-        for pool in live.snapshot().pools() {
-            control.spawn_on(drive(Arc::clone(&live), Arc::clone(pool)), runtime);
-            control.spawn_on(prove(Arc::clone(pool), core), runtime);
-            control.spawn_on(probe_all(Arc::clone(pool), core), runtime);
-        }
+        let members = Members::new(&live);
+        let mut upkeep = Upkeep::new(runtime.clone(), core);
+        upkeep.follow(&live);
+        let (orders, ordered) = mpsc::channel(ORDERS);
         let (resolved, are_resolved) = oneshot::channel();
-        control.spawn_on(resolve(Arc::clone(&live), resolved), runtime);
-        (Self { live, cores, places, most, drain_timeout, _control: control }, are_resolved)
+        let mut control = JoinSet::new();
+        control.spawn_on(keep(Arc::clone(&live), members, upkeep, ordered, resolved), runtime);
+        (Self { live, cores, places, orders, _control: control }, are_resolved)
     }
 
     /// Lets what runs end within the Plan's `drain_timeout`, also what nobody waits for any more. Whoever is still in line
     /// then is answered 503.
     pub(super) async fn drain(&self) -> Drained {
+        self.live.stage.reach(Readiness::Draining);
         self.cores.leave();
-        // The places all come back when the last connection has ended.
-        let mut all = std::pin::pin!(Arc::clone(&self.places).acquire_many_owned(self.most));
-        let end = Instant::now() + self.drain_timeout;
+        let mut all = std::pin::pin!(self.places.all_free());
+        let end = Instant::now() + self.live.snapshot().plan.drain_timeout;
         if tokio::time::timeout_at(end, all.as_mut()).await.is_err() {
             // Whoever is still in line has not run: it is told so.
-            self.live.snapshot().pools().iter().for_each(|pool| pool.slots.dismiss());
+            self.live.pools().iter().for_each(|pool| pool.slots.dismiss());
             let _ = tokio::time::timeout(PARTING, all).await;
         }
         // Work that nobody waits for is at work all the same: a gateway that is started next must not send

@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 use super::body::{Body, fields_of};
 use super::counts::{BackendCounts, Drained, PoolStatus, SlotCounts, Totals};
 use super::engine::{Engine, current_runtime};
+use super::reload::Reloads;
 use crate::config::Plan;
 use crate::error::Reject;
 use crate::event::Events;
@@ -43,6 +44,7 @@ pub struct Mount(Arc<Mounted>);
 #[derive(Debug)]
 struct Mounted {
     engine: Engine,
+    reloads: Reloads,
     /// The time of those that are still at work is over.
     cut: Notify,
 }
@@ -63,7 +65,8 @@ impl Mount {
         let cores = Cores::guest(current_runtime()?);
         // Who comes before names were looked up once waits for that with its first attempt.
         let (engine, _) = Engine::start(plan, hook, cores);
-        Ok(Self(Arc::new(Mounted { engine, cut: Notify::new() })))
+        let reloads = Reloads::new(&engine, None);
+        Ok(Self(Arc::new(Mounted { engine, reloads, cut: Notify::new() })))
     }
 
     /// Answers a request: with a backend's answer, or with the gateway's own, which carries its [`Reject`] among its
@@ -81,7 +84,7 @@ impl Mount {
         let place = if core.is_leaving() {
             None
         } else {
-            Arc::clone(&self.0.engine.places).acquire_owned().await.ok()
+            Arc::clone(self.0.engine.places.free()).acquire_owned().await.ok()
         };
         let Some(place) = place else { return rejected(&draining()) };
         let (near, far) = pipe();
@@ -119,6 +122,11 @@ impl Mount {
             None if core.is_leaving() => rejected(&draining()),
             None => rejected(&Reject::Internal { why: "the request broke off before its answer".to_owned() }),
         }
+    }
+
+    /// What puts another Plan in force.
+    pub fn reloads(&self) -> Reloads {
+        self.0.reloads.clone()
     }
 
     /// How its Slots stand at this moment.

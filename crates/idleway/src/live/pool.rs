@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use idleway_core::{BackendKey, BackendSpec, HealthPolicy, Pool, PoolSpec, RetryPolicy};
+use idleway_core::{BackendKey, BackendSpec, HealthPolicy, Pool, PoolSpec, RetryPolicy, Start};
 use tokio::sync::Notify;
 
 use super::backend::Backend;
 use super::now;
-use crate::config::{FairBy, HealthPlan, Host, Origin, PoolPlan, Resolve};
+use crate::config::{FairBy, HealthPlan, Host, Origin, PoolPlan};
 use crate::metrics::PoolMetrics;
 use crate::net::{Addresses, BackendConnection};
 
@@ -26,18 +27,36 @@ const DYING: Duration = Duration::from_millis(50);
 /// A pause is longer or shorter by up to so many percent.
 const JITTER: u32 = 20;
 
+/// A pool as one Plan has it.
+///
+/// What outlives the Plan is one level down, and reads as if it stood here: requests of two Plans that overlap share it.
 #[derive(Debug)]
 pub(crate) struct LivePool {
     pub(crate) plan: PoolPlan,
+    lasting: Arc<Lasting>,
+}
+
+/// What a pool is whatever its Plan says: it has a name, Slots, backends and a past.
+#[derive(Debug)]
+pub(crate) struct Lasting {
+    pub(crate) name: String,
     pub(crate) slots: Arc<Pool<Box<BackendConnection>>>,
-    /// The backends of the plan that are one each, in its order.
-    listed: Vec<Member>,
     /// All that there are now; also those that are no longer members and not yet quiet.
     backends: ArcSwap<HashMap<BackendKey, Arc<Backend>>>,
     pub(crate) metrics: PoolMetrics,
     told_of_queue: AtomicBool,
     /// A backend waits for a probe out of turn, or there are other backends than before.
     pub(crate) wants_probe: Notify,
+    /// No Plan has it any more.
+    is_removed: AtomicBool,
+}
+
+impl Deref for LivePool {
+    type Target = Lasting;
+
+    fn deref(&self) -> &Lasting {
+        &self.lasting
+    }
 }
 
 /// A backend that a pool has now, or is to have.
@@ -67,41 +86,41 @@ impl Member {
 }
 
 impl LivePool {
-    /// The pool of this plan. Names that stand for several backends have none before they are looked up.
-    pub(super) fn new(plan: PoolPlan, mut key: impl FnMut() -> BackendKey) -> Self {
-        let listed = plan.backends.iter().filter(|backend| backend.resolve == Resolve::One);
-        let members: Vec<_> =
-            listed.map(|backend| Member::new(key(), &backend.origin, backend.slots)).collect();
-        let slots = Pool::new(spec(&plan, &members), now);
-        Self {
-            backends: ArcSwap::from_pointee(by_key(members.clone())),
-            listed: members,
-            slots,
+    /// The pool of this plan, which has no backends yet.
+    pub(super) fn new(plan: PoolPlan) -> Self {
+        let lasting = Lasting {
+            name: plan.name.clone(),
+            slots: Pool::new(spec(&plan, &[], |_| Start::Idle), now),
+            backends: ArcSwap::default(),
             metrics: PoolMetrics::default(),
             told_of_queue: AtomicBool::new(false),
             wants_probe: Notify::new(),
-            plan,
-        }
+            is_removed: AtomicBool::new(false),
+        };
+        Self { plan, lasting: Arc::new(lasting) }
     }
 
-    pub(crate) fn backend(&self, key: BackendKey) -> Option<Arc<Backend>> {
-        self.backends.load().get(&key).map(Arc::clone)
+    /// The same pool under another plan.
+    pub(super) fn under(&self, plan: PoolPlan) -> Self {
+        Self { plan, lasting: Arc::clone(&self.lasting) }
     }
 
-    /// The backends of its plan that are one each, in the order of the plan.
-    pub(crate) fn listed(&self) -> &[Member] {
-        &self.listed
+    /// Whether it is one pool, under whatever plan.
+    pub(crate) fn is_the_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.lasting, &other.lasting)
     }
 
-    /// All its backends, those too that are no longer members and not yet quiet.
-    pub(crate) fn backends(&self) -> Arc<HashMap<BackendKey, Arc<Backend>>> {
-        self.backends.load_full()
+    /// What outlives its plan.
+    pub(crate) fn lasting(&self) -> &Arc<Lasting> {
+        &self.lasting
     }
 
     /// Gives it these backends. One that was there before under the same key keeps its count; one that is no longer
     /// named finishes its work, and is known until [`Self::forget`].
-    pub(crate) fn order(&self, members: Vec<Member>) {
-        let spec = spec(&self.plan, &members);
+    ///
+    /// One that is new begins as `start` says.
+    pub(crate) fn order(&self, members: Vec<Member>, start: impl Fn(BackendKey) -> Start) {
+        let spec = spec(&self.plan, &members, start);
         // Known before it can be granted, and for as long as something is at work on it.
         let mut backends = HashMap::clone(&self.backends.load());
         backends.extend(by_key(members));
@@ -110,13 +129,12 @@ impl LivePool {
         self.wants_probe.notify_one();
     }
 
-    /// Forgets the backends that are gone and quiet.
-    pub(crate) fn forget(&self, keys: &[BackendKey]) {
-        if !keys.is_empty() {
-            let mut backends = HashMap::clone(&self.backends.load());
-            keys.iter().for_each(|key| _ = backends.remove(key));
-            self.backends.store(Arc::new(backends));
-        }
+    /// Takes all its backends from it, and tells those in line: no Plan has it any more.
+    pub(crate) fn remove(&self) {
+        // Known before anybody is refused for it.
+        self.is_removed.store(true, Ordering::Release);
+        self.slots.reconfigure(spec(&self.plan, &[], |_| Start::Idle));
+        self.slots.dismiss();
     }
 
     /// Counts an answer that came `late` after its client was told 504; where that goes on, says what to do.
@@ -141,13 +159,39 @@ impl LivePool {
     }
 }
 
+impl Lasting {
+    pub(crate) fn backend(&self, key: BackendKey) -> Option<Arc<Backend>> {
+        self.backends.load().get(&key).map(Arc::clone)
+    }
+
+    /// All its backends, those too that are no longer members and not yet quiet.
+    pub(crate) fn backends(&self) -> Arc<HashMap<BackendKey, Arc<Backend>>> {
+        self.backends.load_full()
+    }
+
+    /// Whether a reload took it out of the Plan: who is refused by it may ask the routes again.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.is_removed.load(Ordering::Acquire)
+    }
+
+    /// Forgets the backends that are gone and quiet.
+    pub(crate) fn forget(&self, keys: &[BackendKey]) {
+        if !keys.is_empty() {
+            let mut backends = HashMap::clone(&self.backends.load());
+            keys.iter().for_each(|key| _ = backends.remove(key));
+            self.backends.store(Arc::new(backends));
+        }
+    }
+}
+
 fn by_key(members: Vec<Member>) -> HashMap<BackendKey, Arc<Backend>> {
     members.into_iter().map(|member| (member.key, member.backend)).collect()
 }
 
-fn spec(plan: &PoolPlan, members: &[Member]) -> PoolSpec {
+fn spec(plan: &PoolPlan, members: &[Member], start: impl Fn(BackendKey) -> Start) -> PoolSpec {
+    let backend = |&Member { key, slots, .. }: &Member| BackendSpec { key, slots, start: start(key) };
     PoolSpec {
-        backends: members.iter().map(|&Member { key, slots, .. }| BackendSpec::new(key, slots)).collect(),
+        backends: members.iter().map(backend).collect(),
         queue_length: plan.queue.length,
         keep_idle: plan.keep_idle,
         health: policy(&plan.health),

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use idleway_core::Core;
@@ -15,9 +15,16 @@ pub(crate) struct CoreHandle {
     index: Core,
     runtime: Handle,
     connections: AtomicUsize,
-    leaving: AtomicBool,
+    stage: AtomicU8,
     leave: Notify,
 }
+
+/// Each connection serves as many requests as its client wants.
+const OPEN: u8 = 0;
+/// Each answer tells its client that it is the connection's last.
+const PARTING: u8 = 1;
+/// Connections end; idle ones at once.
+const LEAVING: u8 = 2;
 
 impl CoreHandle {
     fn new(index: Core, runtime: Handle) -> Arc<Self> {
@@ -25,7 +32,7 @@ impl CoreHandle {
             index,
             runtime,
             connections: AtomicUsize::new(0),
-            leaving: AtomicBool::new(false),
+            stage: AtomicU8::new(OPEN),
             leave: Notify::new(),
         })
     }
@@ -38,9 +45,14 @@ impl CoreHandle {
         &self.runtime
     }
 
-    /// Told to stop: connections end after the request they are at.
+    /// About to stop: connections end after the request they are at.
+    pub(crate) fn is_parting(&self) -> bool {
+        self.stage.load(Ordering::Acquire) >= PARTING
+    }
+
+    /// Told to stop: idle connections end too.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Acquire)
+        self.stage.load(Ordering::Acquire) >= LEAVING
     }
 
     /// Wakes the idle connections of this core when the gateway stops.
@@ -124,10 +136,15 @@ impl Cores {
         least
     }
 
+    /// Connections end after the request they are at; idle ones still take one.
+    pub(crate) fn part(&self) {
+        self.cores.iter().for_each(|core| _ = core.stage.fetch_max(PARTING, Ordering::AcqRel));
+    }
+
     /// Connections end after the request they are at; idle ones at once.
     pub(crate) fn leave(&self) {
         for core in &self.cores {
-            core.leaving.store(true, Ordering::Release);
+            core.stage.fetch_max(LEAVING, Ordering::AcqRel);
             core.leave.notify_waiters();
         }
     }

@@ -25,7 +25,7 @@ pub(crate) use self::backend::{BackendConnection, ConnectError};
 pub(crate) use self::budget::{Budget, Share};
 pub(crate) use self::client::{BodyFault, Client, ClientLimits, Departed, Next};
 pub(crate) use self::clock::Clock;
-pub(crate) use self::core::{CoreHandle, Cores};
+pub(crate) use self::core::Cores;
 pub(crate) use self::date::date;
 pub(crate) use self::listen::{Admission, accept};
 pub(crate) use self::pipe::{PipeEnd, pipe};

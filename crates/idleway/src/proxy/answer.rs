@@ -55,7 +55,7 @@ pub(super) async fn deliver(
         && !stalled
         && client.can_discard_body()
         && !limits.keep_alive.is_zero()
-        && !client.core().is_leaving();
+        && !client.core().is_parting();
     let http10 = request.is_some_and(|request| request.head.version() == Version::Http10);
     let connection = match (persists, http10) {
         (false, _) => Some("close"),

@@ -216,7 +216,7 @@ impl<'a> Attempt<'a> {
         self.backend.note_version(response.version() == Version::Http10);
         let persists = self.request.head.keep_alive()
             && !self.snapshot.client.keep_alive.is_zero()
-            && !client.core().is_leaving();
+            && !client.core().is_parting();
         pace.moved();
         client.tail().reserve(USUAL_HEAD);
         let out = headers::response(

@@ -8,12 +8,13 @@ use super::asking::Asking;
 use super::attempt::{Attempt, Attempted, Failure};
 use super::record::Record;
 use super::upload::Upload;
-use super::{Ended, Stop, Way};
+use super::{Ended, Luggage, Stop, Way};
 use crate::error::Reject;
 use crate::live::{Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::net::Client;
 
+/// To a backend of a pool, and back with its answer.
 pub(super) async fn forward<'a>(
     client: &mut Client,
     live: &Live,
@@ -21,13 +22,19 @@ pub(super) async fn forward<'a>(
     request: &Request,
     way: &Way<'a>,
     record: &mut Record<'a>,
+    luggage: &mut Luggage,
 ) -> Result<Ended, Stop> {
     let Way { pool, asking, .. } = way;
     let deadline = asking.deadline();
-    let upload = Upload::read(client, live, &snapshot.client, pool, request, deadline)
-        .await
-        .map_err(|stop| in_time(stop, asking))?;
-    let mut now = if upload.complete && upload.buffer.is_empty() { request.arrived } else { Instant::now() };
+    let upload = match luggage.upload.take() {
+        Some(upload) => upload,
+        None => Upload::read(client, live, &snapshot.client, pool, request, deadline)
+            .await
+            .map_err(|stop| in_time(stop, asking))?,
+    };
+    let has_body = !upload.complete || !upload.buffer.is_empty();
+    let mut now =
+        *luggage.joined.get_or_insert_with(|| if has_body { Instant::now() } else { request.arrived });
     let mut ask = asking.ask(client.core().index(), now, Duration::ZERO);
     let mut waited = Duration::ZERO;
     let mut last_failure: Option<Failure> = None;
@@ -35,6 +42,10 @@ pub(super) async fn forward<'a>(
         record.joined(now);
         let permit = match client.stays_for(pool.slots.acquire(ask.clone())).await? {
             Ok(permit) => permit,
+            Err(refusal) if is_elsewhere_now(refusal.reason, pool) && upload.is_at_hand(client) => {
+                luggage.upload = Some(upload);
+                return Err(Stop::Removed(refused(refusal, last_failure, pool, asking)));
+            }
             Err(refusal) => return Err(refused(refusal, last_failure, pool, asking).into()),
         };
         let Some(backend) = pool.backend(permit.backend()) else {
@@ -71,6 +82,11 @@ pub(super) async fn forward<'a>(
         ask.avoid.push(key);
         last_failure = Some(failure);
     }
+}
+
+/// Whether it has no Slot since a reload has removed its pool: then the routes may know another.
+fn is_elsewhere_now(reason: Reason, pool: &LivePool) -> bool {
+    matches!(reason, Reason::Draining | Reason::NoBackendUp) && pool.is_removed()
 }
 
 /// The one reason of a request that got no Slot.

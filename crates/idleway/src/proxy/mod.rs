@@ -27,19 +27,22 @@ mod linger;
 mod pace;
 mod record;
 mod relay;
+mod succession;
 mod upload;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use idleway_h1::{Known, RequestHead};
 
 pub(crate) use self::answer::body as problem;
 use self::asking::Asking;
 use self::record::Record;
+use self::succession::Succession;
+use self::upload::Upload;
 use crate::config::Abandon;
 use crate::edits::{Edits, Rewrite};
 use crate::error::Reject;
@@ -109,6 +112,9 @@ enum Stop {
     /// The gateway itself answers.
     Reject(Reject),
     Departed(Departed),
+    /// A reload has removed the pool that it had found, and nothing of it has run; what it is told where the routes lead
+    /// nowhere else.
+    Removed(Reject),
 }
 
 impl From<Reject> for Stop {
@@ -128,8 +134,9 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let peer = client.peer();
     let request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
     let changes;
+    let later = Succession::default();
     let mut record = Record::new(&request, snapshot.plan.access_log, live.hook().map(Arc::as_ref));
-    let mut applied = None;
+    let mut luggage = Luggage::default();
     let travelled = match admitted(client, live, &request).await {
         Err(stop) => Err(stop),
         Ok(made) => {
@@ -137,15 +144,19 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
             record.labels(&changes.labels);
             // What came is what is told; what the hook has made of it is what is done.
             let request = changes.request.as_ref().unwrap_or(&request);
-            match find_goal(client, snapshot, request, &changes, &mut record) {
-                Ok(Goal::Pool(way)) => {
-                    applied = way.asking.applied();
-                    forward::forward(client, live, snapshot, request, &way, &mut record).await
+            let (mut snapshot, mut later) = (snapshot, &later);
+            loop {
+                match travel(client, live, snapshot, request, &changes, &mut record, &mut luggage).await {
+                    // By the routes that there are now, if there are others.
+                    Err(Stop::Removed(reject)) => {
+                        let (next, after) = later.next(live);
+                        if std::ptr::eq(next, snapshot) {
+                            break Err(Stop::Reject(reject));
+                        }
+                        (snapshot, later) = (next, after);
+                    }
+                    travelled => break travelled,
                 }
-                Ok(Goal::Answer(route)) => {
-                    fixed::send(client, &snapshot.client, request, route, &mut record).await
-                }
-                Err(reject) => Err(reject.into()),
             }
         }
     };
@@ -155,19 +166,49 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
             record.departed(departed);
             Ended::Gone
         }
-        Err(Stop::Reject(reject)) => {
+        Err(Stop::Reject(reject) | Stop::Removed(reject)) => {
             record.rejected(&reject);
-            answer::send(client, &snapshot.client, Some(&request), applied, &reject).await
+            answer::send(client, &snapshot.client, Some(&request), luggage.applied, &reject).await
         }
     };
     record.end(client.body_received());
     ended
 }
 
+/// By a route to its answer.
+async fn travel<'a>(
+    client: &mut Client,
+    live: &Live,
+    snapshot: &'a Snapshot,
+    request: &'a Request,
+    changes: &Changes,
+    record: &mut Record<'a>,
+    luggage: &mut Luggage,
+) -> Result<Ended, Stop> {
+    match find_goal(client, snapshot, request, changes, record)? {
+        Goal::Pool(way) => {
+            luggage.applied = way.asking.applied();
+            forward::forward(client, live, snapshot, request, &way, record, luggage).await
+        }
+        Goal::Answer(route) => fixed::send(client, &snapshot.client, request, route, record).await,
+    }
+}
+
 /// What the gateway and then the application say of a request before it takes a route.
 async fn admitted(client: &mut Client, live: &Live, request: &Request) -> Result<Changes, Stop> {
     guard::admit(request, live.via())?;
     Ok(hooked::consult(client, live.hook().map(Arc::as_ref), request).await?)
+}
+
+/// What a request carries along, also where it has to look for another route.
+#[derive(Debug, Default)]
+struct Luggage {
+    /// What has been read of its body.
+    upload: Option<Upload>,
+    /// When it stood in line first.
+    joined: Option<Instant>,
+    /// How long it may wait, where it said so itself and that holds.
+    applied: Option<u64>,
 }
 
 /// Where a request goes.

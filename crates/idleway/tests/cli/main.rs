@@ -6,6 +6,7 @@ mod backend;
 mod check;
 mod gateway;
 mod habits;
+mod reload;
 mod routes;
 mod secrets;
 mod usage;

@@ -85,6 +85,7 @@ fn one_line_is_a_configuration() {
     assert_eq!(plan.threads, std::thread::available_parallelism().unwrap().get());
     assert_eq!((plan.limits, plan.client), (LimitsPlan::default(), ClientPlan::default()));
     assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(30), true));
+    assert_eq!(plan.drain_delay, Duration::ZERO);
     assert_eq!(plan.pools.len(), 1);
     let pool = &plan.pools[0];
     assert_eq!(*pool, PoolPlan::new("default", pool.backends.clone()));
@@ -115,6 +116,7 @@ fn urls_are_a_configuration() {
 const EVERYTHING: &str = r#"
 listen = "[::]:8080"
 threads = 2
+drain_delay = "9s"
 drain_timeout = "10s"
 access_log = false
 trusted = ["10.0.0.0/8", "::1"]
@@ -213,6 +215,7 @@ fn every_key_arrives_in_the_plan() {
     let plan = plan(EVERYTHING);
     assert_eq!((plan.listen, plan.threads), ("[::]:8080".parse().unwrap(), 2));
     assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(10), false));
+    assert_eq!(plan.drain_delay, Duration::from_secs(9));
     let client = made!(ClientPlan::default(); read: Duration::from_secs(5), write: Duration::from_secs(6), rate: 0, fin: Fin::Gone);
     assert_eq!(plan.client, client);
     assert_eq!(plan.trusted, ["10.0.0.0/8", "::1"].map(|network| network.parse::<Network>().unwrap()));

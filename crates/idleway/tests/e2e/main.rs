@@ -43,6 +43,7 @@ mod promises;
 mod queue;
 mod recovery;
 mod refusal;
+mod reload;
 mod routes;
 mod shutdown;
 mod slow;

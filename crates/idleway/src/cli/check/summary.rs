@@ -106,7 +106,7 @@ fn times(pool: &PoolPlan, hide: Hide<'_>) -> Option<String> {
     match (pool.abandon, pool.linger) {
         (Abandon::Linger, None) => {}
         (Abandon::Linger, Some(bound)) => {
-            parts.push(format!("abandoned work may go on for {}", time(bound, hide)))
+            parts.push(format!("abandoned work may go on for {}", time(bound, hide)));
         }
         (Abandon::Cancel, _) => parts.push("abandoned work is told to stop".to_owned()),
     }

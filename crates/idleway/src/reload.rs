@@ -1,0 +1,207 @@
+//! When the program reads its file again: at SIGHUP, when the file changes. All or nothing: where
+//! anything is wrong with the file, what is in force stays.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, io, thread};
+
+use idleway::config::{Faults, Overrides, Plan, Source};
+use idleway::{NotReloaded, Reloads};
+
+use crate::watch::Watch;
+use crate::{descriptors, listener};
+
+/// A file that is being written is read when it has been the same for so long, or when it has changed for too long.
+const STILL: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 50;
+
+/// What the program was started with, and may be told anew.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// None where the backends were named on the command line.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) overrides: Overrides,
+    /// As the Plan in force has it; the system may have chosen the port.
+    pub(crate) listen: SocketAddr,
+}
+
+/// Why the file was not put in force.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    Faults(Faults),
+    Refused(NotReloaded),
+    /// Its `listen` cannot be listened on.
+    Listener(anyhow::Error),
+    NoFile,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Faults(faults) => write!(f, "{faults}"),
+            Self::Refused(refused) => write!(f, "{refused}"),
+            Self::Listener(error) => write!(f, "{error:#}"),
+            Self::NoFile => write!(f, "there is no file: the backends were named on the command line"),
+        }
+    }
+}
+
+/// Follows the file from now on, on a thread of its own, until the program ends.
+///
+/// # Errors
+/// Signals cannot be caught, or there is no thread to be had.
+pub(crate) fn follow(origin: Origin, reloads: Reloads, seen: Option<Source>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let hangup = {
+        let _within = runtime.enter();
+        Hangup::catch()?
+    };
+    let follower = Follower { origin, reloads, seen: seen.map(|source| source.text().to_owned()) };
+    thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        runtime.block_on(follower.follow(hangup));
+    })?;
+    Ok(())
+}
+
+struct Follower {
+    origin: Origin,
+    reloads: Reloads,
+    /// The text that was read last, good or bad: one that is the same is no news.
+    seen: Option<String>,
+}
+
+impl Follower {
+    async fn follow(mut self, mut hangup: Hangup) {
+        let mut watch = self.origin.file.as_deref().and_then(|file| {
+            let unwatched = |error| tracing::warn!(file = %file.display(), %error, "changes of the file are not seen: send SIGHUP after one");
+            Watch::new(file).map_err(unwatched).ok()
+        });
+        // It may have changed since it was read.
+        self.look().await;
+        loop {
+            let changed = async {
+                match &watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = hangup.next() => self.reload("SIGHUP").await,
+                () = changed => self.look().await,
+            }
+            if let Some(watch) = &mut watch
+                && let Err(error) = watch.follow()
+            {
+                tracing::warn!(%error, "some changes of the file are not seen: send SIGHUP after one");
+            }
+        }
+    }
+
+    /// Something has happened beside the file: reloads where it says something else than before.
+    async fn look(&mut self) {
+        let Some(file) = self.origin.file.clone() else { return };
+        let mut text = std::fs::read(&file).ok();
+        for _ in 0..LOOKS {
+            tokio::time::sleep(STILL).await;
+            let again = std::fs::read(&file).ok();
+            if again == text {
+                break;
+            }
+            text = again;
+        }
+        // One that is gone is being replaced, or was taken away: no reason to stop.
+        if text.is_some_and(|text| self.seen.as_ref().is_none_or(|seen| seen.as_bytes() != text)) {
+            self.reload("change").await;
+        }
+    }
+
+    /// Reads the file and puts it in force; says what came of it.
+    async fn reload(&mut self, why: &str) {
+        let outcome = self.try_reload().await;
+        let file = self.origin.file.as_deref().unwrap_or(Path::new("-")).display();
+        match outcome {
+            Ok(()) => tracing::info!(%file, why, "the configuration is in force"),
+            Err(trouble) => {
+                // Of a Plan that was refused they know.
+                if !matches!(trouble, Trouble::Refused(_)) {
+                    self.reloads.failed(trouble.to_string());
+                }
+                tell(&trouble, &file, why);
+            }
+        }
+    }
+
+    async fn try_reload(&mut self) -> Result<(), Trouble> {
+        let file = self.origin.file.clone().ok_or(Trouble::NoFile)?;
+        // One that cannot be read is none that was seen.
+        let source = Source::read(&file).map_err(Trouble::Faults)?;
+        self.seen = Some(source.text().to_owned());
+        let mut plan = self.origin.overrides.over(&source).map_err(Trouble::Faults)?;
+        descriptors::fit(&mut plan);
+        let listen = plan.listen;
+        let socket = self.socket_for(&plan)?;
+        self.reloads.reload(plan).await.map_err(Trouble::Refused)?;
+        if let Some(socket) = socket {
+            self.reloads.listen_on(socket).await.map_err(|error| Trouble::Listener(error.into()))?;
+            self.origin.listen = listen;
+            if let Some(address) = self.reloads.address() {
+                tracing::info!(url = listener::url(address), "clients are accepted here now");
+            }
+        }
+        Ok(())
+    }
+
+    /// A new socket, where the Plan names another address: before anything else is done, since it may be taken.
+    fn socket_for(&self, plan: &Plan) -> Result<Option<std::net::TcpListener>, Trouble> {
+        if plan.listen == self.origin.listen {
+            return Ok(None);
+        }
+        let explained = |error| listener::explain(plan.listen, &error, |to| format!("listen = \"{to}\""));
+        listener::listen(plan.listen).map(Some).map_err(|error| Trouble::Listener(explained(error)))
+    }
+}
+
+/// One line for each thing that is wrong.
+fn tell(trouble: &Trouble, file: &impl fmt::Display, why: &str) {
+    const KEPT: &str = "not reloaded: what is in force stays";
+    let Trouble::Faults(faults) = trouble else {
+        tracing::error!(%file, why, error = %trouble, "{KEPT}");
+        return;
+    };
+    for fault in faults.iter() {
+        let (line, column) = fault.place().map(|place| (place.line, place.column)).unzip();
+        let hint = fault.hint.as_deref();
+        tracing::error!(%file, line, column, why, fault = fault.message, hint, "{KEPT}");
+    }
+}
+
+#[cfg(unix)]
+struct Hangup(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Hangup {
+    fn catch() -> io::Result<Self> {
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Self)
+    }
+
+    async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Hangup;
+
+#[cfg(not(unix))]
+impl Hangup {
+    fn catch() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
