@@ -17,13 +17,18 @@ mod orders;
 mod outlook;
 mod overdue;
 mod parts;
+mod status;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-pub use self::{ceding::Held, overdue::Overdue};
+pub use self::{
+    ceding::Held,
+    overdue::Overdue,
+    status::{SlotView, Taken, Waiting},
+};
 use crate::{
     ask::{Arrival, Ask, Collected, Reason, Ticket},
     backend::{Backend, BackendKey, COMPARED},

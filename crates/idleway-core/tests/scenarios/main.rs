@@ -10,3 +10,4 @@ mod line;
 mod probes;
 mod slots;
 mod stage;
+mod status;
