@@ -180,10 +180,10 @@ impl Hysteresis {
         is_trial
     }
 
-    /// The trial ended without a verdict: another may go.
+    /// The trial ended without a verdict: another may go, or a probe where probes come by now.
     pub(crate) const fn trial_over(&mut self) {
-        if let State::Down { way: Way::Trial { out }, .. } = &mut self.state {
-            *out = false;
+        if let State::Down { way: way @ Way::Trial { .. }, .. } = &mut self.state {
+            *way = if self.policy.is_probed { Way::Probed { out: false } } else { Way::Trial { out: false } };
         }
     }
 

@@ -11,8 +11,8 @@
 //! |---|---|
 //! | `ask` | what a request asks for, and what it is told: granted, queued, refused |
 //! | `grant` | the granted slot, and the three ways it is given back |
-//! | `spec` | what a pool is made of; what `reconfigure` takes |
-//! | `dispatcher/` | the state machine: the verbs of requests, of the control plane, the matching, the invariants |
+//! | `spec` | what a pool is made of, and how a backend that is new to it starts; what `reconfigure` takes |
+//! | `dispatcher/` | the state machine: the verbs of requests, of the control plane, the matching, the invariants; work that others have at a backend (`elsewhere`), slots that go over to others (`ceding`), what is seen from outside (`status`) |
 //! | `pool`, `permit` | the mutex around it and the `acquire` future; the owned proof of holding a slot |
 //! | `backend`, `slots` | one backend; the entries of slots in use or with a kept connection |
 //! | `health`, `slow_start`, `change` | up and down; how a backend gets its slots back; what became of its health and why |
@@ -53,12 +53,13 @@ pub use ask::{Arrival, Ask, Collected, Key, Lane, Reason, Refusal, Ticket};
 pub use backend::{BackendKey, BackendView, Mode};
 pub use change::{Cause, Change};
 pub use counts::Counts;
-pub use dispatcher::{Dispatcher, Held, Overdue};
+pub use dispatcher::{Dispatcher, Held, Overdue, SlotView, Taken, Waiting};
 pub use effects::{Effects, Few};
 pub use estimate::Estimate;
 pub use grant::{Grant, Kept, Outcome, SlotId, Until};
 pub use health::Health;
 pub use permit::Permit;
 pub use pool::{Acquire, Deadline, HeldChanges, Pool};
+pub use slots::Purpose;
 pub use spec::{BackendSpec, HealthPolicy, PoolSpec, RetryPolicy, Start};
 pub use time::{Core, Time};

@@ -18,7 +18,7 @@ use crate::{
     backend::{BackendKey, BackendView, Mode},
     change::Change,
     counts::Counts,
-    dispatcher::{Dispatcher, Held, Overdue},
+    dispatcher::{Dispatcher, Held, Overdue, SlotView, Waiting},
     effects::Effects,
     estimate::Estimate,
     grant::Outcome,
@@ -159,6 +159,18 @@ impl<C> Pool<C> {
     pub fn overdue(&self, from: u32, limit: u32) -> (Vec<Overdue>, Option<u32>) {
         let now = self.now();
         self.lock().dispatcher.overdue(now, from, limit)
+    }
+
+    /// See [`Dispatcher::slots`].
+    pub fn slots(&self, from: u32, limit: u32) -> (Vec<SlotView>, Option<u32>) {
+        let now = self.now();
+        self.lock().dispatcher.slots(now, from, limit)
+    }
+
+    /// See [`Dispatcher::waiting`].
+    pub fn waiting(&self) -> Waiting {
+        let now = self.now();
+        self.lock().dispatcher.waiting(now)
     }
 
     /// See [`Dispatcher::unproven`].

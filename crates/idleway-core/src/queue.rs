@@ -136,6 +136,16 @@ impl<C, W> Queue<C, W> {
         self.front.len() + self.in_lanes
     }
 
+    /// How many wait in front.
+    pub(crate) const fn len_of_front(&self) -> u32 {
+        self.front.len()
+    }
+
+    /// How many wait in a lane.
+    pub(crate) const fn len_of_lane(&self, lane: Lane) -> u32 {
+        self.lanes[lane.index()].arrivals.len()
+    }
+
     /// Whether a key holds all the slots it may hold.
     pub(crate) fn is_at_bound(&self, key: Key) -> bool {
         self.keys.find(key).is_some_and(|account| !self.keys.may_take(account))

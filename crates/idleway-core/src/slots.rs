@@ -58,8 +58,9 @@ pub(crate) enum State {
     Doubted,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+/// What a slot was granted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
     /// A request.
     Work,
     /// A request that tries a backend that was down.

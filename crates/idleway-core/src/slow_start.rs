@@ -20,6 +20,12 @@ impl SlowStart {
         (slots > 1 && !step.is_zero()).then(|| Self { open: 1, next: now + step, step })
     }
 
+    /// Goes on with those that are open, where all of `slots` are to be so within the time `whole`; `None`: all are at once.
+    pub(crate) fn adapt(self, now: Time, slots: u32, whole: Duration) -> Option<Self> {
+        let step = whole / slots.max(1);
+        (!step.is_zero()).then(|| Self { step, next: self.next.min(now + step), ..self })
+    }
+
     pub(crate) const fn open(&self) -> u32 {
         self.open
     }

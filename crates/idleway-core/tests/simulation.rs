@@ -1,5 +1,6 @@
 //! A day at the gateway, for a hundred seeds: clients come, wait, lose patience and leave; backends crash, hang and
-//! come back; permits are dropped in mid-work; slots and backends are added and taken away.
+//! come back; permits are dropped in mid-work; slots and backends are added and taken away; others send work to the same
+//! backends, and tell of it or fall silent; on some days the gateway gives its slots up to a new one.
 //!
 //! `IDLEWAY_SEED=n` replays one seed, `IDLEWAY_SEEDS=n` runs so many. A failing seed is printed.
 
@@ -14,8 +15,8 @@ use std::{
 };
 
 use idleway_core::{
-    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Kept,
-    Key, Lane, Mode, Outcome, PoolSpec, RetryPolicy, SlotId, Ticket, Time, Until,
+    Arrival, Ask, BackendKey, BackendSpec, Collected, Core, Dispatcher, Effects, Grant, HealthPolicy, Held,
+    Kept, Key, Lane, Mode, Outcome, PoolSpec, RetryPolicy, SlotId, Start, Ticket, Time, Until,
 };
 
 const CLIENTS: usize = 250;
@@ -60,6 +61,13 @@ enum Event {
     Returns(BackendKey),
     Probes(BackendKey),
     Reconfigures,
+    /// Somebody else sends it work, and tells of it.
+    Sends(BackendKey),
+    /// A piece of that ends.
+    EndsElsewhere(BackendKey),
+    /// Who sent it is gone.
+    FallsSilent(BackendKey),
+    Cedes,
     Orders(BackendKey),
     Ticks,
 }
@@ -96,6 +104,11 @@ struct World {
     /// The most slots of one key, since `reconfigure`.
     slots_per_key: Option<u32>,
     crashed: BTreeSet<BackendKey>,
+    /// The work that others sent and tell of, and what is left of that of which nobody tells any more.
+    elsewhere: BTreeMap<BackendKey, u32>,
+    silent: BTreeMap<BackendKey, u32>,
+    /// What the new process was told is not its own yet, since it is there.
+    held: Option<BTreeMap<BackendKey, u32>>,
     /// When the driver means to wake up.
     driver: Option<Time>,
     served: usize,
@@ -104,7 +117,14 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let spec = spec(&mut random);
+        let mut spec = spec(&mut random);
+        let start = random.one_of(&[
+            Start::Idle,
+            Start::Idle,
+            Start::Unproven,
+            Start::Until(Time::ZERO + Duration::from_millis(500)),
+        ]);
+        spec.backends.iter_mut().for_each(|backend| backend.start = start);
         let limits = limits(&spec);
         let slots_per_key = spec.slots_per_key;
         let clients = (0..CLIENTS).map(|_| {
@@ -126,6 +146,9 @@ impl World {
             limits,
             slots_per_key,
             crashed: BTreeSet::new(),
+            elsewhere: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            held: None,
             driver: None,
             served: 0,
         };
@@ -133,12 +156,23 @@ impl World {
             world.within(5_000, Event::Arrives(name));
         }
         for key in (0..BACKENDS).map(BackendKey) {
-            for event in [Event::Crashes(key), Event::Orders(key), Event::Orders(key)] {
+            for event in [
+                Event::Crashes(key),
+                Event::Orders(key),
+                Event::Orders(key),
+                Event::Sends(key),
+                Event::Sends(key),
+                Event::FallsSilent(key),
+            ] {
                 world.within(5_000, event);
             }
             world.within(200, Event::Probes(key));
         }
-        (0..6).for_each(|_| world.within(5_000, Event::Reconfigures));
+        let reloads = world.random.one_of(&[6, 6, 6, 200]);
+        (0..reloads).for_each(|_| world.within(5_000, Event::Reconfigures));
+        if world.random.one_in(3) {
+            world.within(7_000, Event::Cedes);
+        }
         world
     }
 
@@ -147,6 +181,7 @@ impl World {
         while let Some(Reverse((time, _, event))) = self.events.pop() {
             self.now = time;
             self.happen(event);
+            self.tell_heir();
             while let Some(name) = self.woken.pop_front() {
                 self.look(name);
             }
@@ -163,7 +198,22 @@ impl World {
             (counts.slots, 0, 0),
             "all is quiet: {counts:?}"
         );
+        if let Some(held) = self.held {
+            assert_eq!((counts.slots, held.values().sum()), (0, 0), "all is given up");
+        }
         self.served
+    }
+
+    /// The new process hears at once of each slot that it gets.
+    fn tell_heir(&mut self) {
+        while self.held.is_some() && self.dispatcher.has_untold() {
+            let (held, effects) = self.dispatcher.take_held(self.now);
+            self.carry_out(effects);
+            for Held { backend, slots } in held {
+                let before = self.held.as_mut().unwrap().insert(backend, slots);
+                assert!(before.is_some_and(|before| slots <= before), "what is given up is not taken back");
+            }
+        }
     }
 
     /// The driver sleeps until the next deadline, and is late by a little.
@@ -218,15 +268,42 @@ impl World {
                         self.end(name, Outcome::Ignored);
                     }
                 }
+                self.silent.remove(&key);
+                self.tell_elsewhere(key, 0);
                 self.within(800, Event::Returns(key));
             }
             Event::Returns(key) => _ = self.crashed.remove(&key),
             Event::Probes(key) => self.probe(key),
             Event::Reconfigures => {
-                let spec = spec(&mut self.random);
+                let mut spec = spec(&mut self.random);
+                for backend in &mut spec.backends {
+                    backend.start = Start::Elsewhere(self.elsewhere.get(&backend.key).copied().unwrap_or(0));
+                }
                 self.limits = limits(&spec);
                 self.slots_per_key = spec.slots_per_key;
                 let effects = self.dispatcher.reconfigure(self.now, spec);
+                self.carry_out(effects);
+            }
+            Event::Sends(key) => {
+                let more = 1 + u32::try_from(self.random.below(3)).unwrap();
+                (0..more).for_each(|_| self.within(500, Event::EndsElsewhere(key)));
+                self.tell_elsewhere(key, self.elsewhere.get(&key).copied().unwrap_or(0) + more);
+            }
+            Event::EndsElsewhere(key) => match self.elsewhere.get(&key) {
+                Some(&slots) if slots > 0 => self.tell_elsewhere(key, slots - 1),
+                _ => _ = self.silent.entry(key).and_modify(|silent| *silent = silent.saturating_sub(1)),
+            },
+            Event::FallsSilent(key) => {
+                // What does not fit into the slots is over with the one that sent it.
+                let most = self.limits.get(&key).copied().unwrap_or(0);
+                let silent = self.elsewhere.remove(&key).unwrap_or(0).min(most);
+                *self.silent.entry(key).or_default() += silent;
+                let effects = self.dispatcher.doubt_elsewhere(self.now, key);
+                self.carry_out(effects);
+            }
+            Event::Cedes => {
+                let (held, effects) = self.dispatcher.cede(self.now);
+                self.held = Some(held.iter().map(|held| (held.backend, held.slots)).collect());
                 self.carry_out(effects);
             }
             Event::Orders(key) => {
@@ -323,8 +400,21 @@ impl World {
             return;
         }
         let at_work = self.clients.iter().filter(|client| client.works == Some(key)).count();
-        let limit = self.limits.get(&key).copied().unwrap_or(0) as usize;
-        assert!(at_work < limit, "{key:?} has {at_work} of {limit} at work and gets one more");
+        if let Some(held) = &self.held {
+            let limit = held[&key] as usize;
+            assert!(
+                at_work < limit,
+                "{key:?} has {at_work} at work, and the new process has all but {limit}"
+            );
+        } else {
+            let limit = self.limits.get(&key).copied().unwrap_or(0) as usize;
+            let [elsewhere, silent] =
+                [&self.elsewhere, &self.silent].map(|sent| sent.get(&key).copied().unwrap_or(0) as usize);
+            assert!(
+                at_work + elsewhere + silent < limit,
+                "{key:?} has {at_work} of {limit} at work, {elsewhere} and {silent} elsewhere, and gets one more"
+            );
+        }
         self.clients[name].works = Some(key);
         self.within(300, Event::Ends(name));
         match self.random.below(12) {
@@ -337,6 +427,13 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// Somebody else has so much at work at a backend now.
+    fn tell_elsewhere(&mut self, key: BackendKey, slots: u32) {
+        self.elsewhere.insert(key, slots);
+        let effects = self.dispatcher.set_elsewhere(self.now, key, slots);
+        self.carry_out(effects);
     }
 
     /// The client is gone.
@@ -404,7 +501,10 @@ impl World {
         }
         if let Some(grant) = self.dispatcher.take_for_proof(self.now, key) {
             let doubt = self.doubts.get(&grant.slot.index).copied();
-            let is_at_work = doubt.is_some_and(|name| self.clients[name].works.is_some());
+            let is_at_work = match doubt {
+                Some(name) => self.clients[name].works.is_some(),
+                None => self.silent.get(&key).is_some_and(|&silent| silent > 0),
+            };
             let is_up = !is_at_work && !self.crashed.contains(&key);
             if is_up {
                 self.doubts.remove(&grant.slot.index);
@@ -414,7 +514,9 @@ impl World {
             self.carry_out(effects);
         }
         // Probes go on while anything else does, and until every doubt is settled.
-        if self.events.len() > usize::try_from(BACKENDS).unwrap() || !self.doubts.is_empty() {
+        if self.events.len() > usize::try_from(BACKENDS).unwrap()
+            || self.dispatcher.unproven(BackendKey(0)).is_some()
+        {
             self.within(200, Event::Probes(key));
         }
     }

@@ -104,6 +104,7 @@ mod tests {
     use super::*;
 
     /// A folder of its own, without a link on the way to it.
+    #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("idleway-watch-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);

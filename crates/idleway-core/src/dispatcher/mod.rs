@@ -17,13 +17,18 @@ mod orders;
 mod outlook;
 mod overdue;
 mod parts;
+mod status;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-pub use self::{ceding::Held, overdue::Overdue};
+pub use self::{
+    ceding::Held,
+    overdue::Overdue,
+    status::{SlotView, Taken, Waiting},
+};
 use crate::{
     ask::{Arrival, Ask, Collected, Reason, Ticket},
     backend::{Backend, BackendKey, COMPARED},
@@ -220,8 +225,8 @@ impl<C, W> Dispatcher<C, W> {
             Standing::Waiting(index)
                 if self.queue.waiter(index).is_some_and(|waiter| waiter.until <= now) =>
             {
-                let spent = self.queue.leave(index);
-                (Collected::Refused(self.refuse_after_wait()), spent)
+                let refusal = self.refuse_after_wait(index);
+                (Collected::Refused(refusal), self.queue.leave(index))
             }
             Standing::Waiting(index) => (Collected::Waiting, self.queue.store_wake(index, wake())),
             Standing::Spent => {

@@ -1,6 +1,6 @@
 //! The verbs of the control plane: what is ordered and what is observed from outside.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::Dispatcher;
 use crate::{
@@ -24,6 +24,9 @@ impl<C, W> Dispatcher<C, W> {
     /// grant. A backend that is no longer named goes the same way, and is forgotten when it is quiet; named again
     /// before that, it is the same backend with the same count. Those in line stay, also where the queue shrinks. A pool
     /// that [cedes](Self::cede) gets no slot and no backend by this; all else holds.
+    ///
+    /// What was observed of a backend, and ordered by [`Self::set_mode`], stays. One that is coming back slot by slot goes on
+    /// with those that are open, at the pace that is ordered now. Costs what changes, and a look at each backend.
     pub fn reconfigure(&mut self, now: Time, spec: PoolSpec) -> Effects<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
@@ -34,16 +37,12 @@ impl<C, W> Dispatcher<C, W> {
         self.queue.set_rules(rules, &mut self.slots);
         self.keep_idle = keep_idle;
         self.retries.set_policy(retries);
-        self.policy = health;
-        let mut ordered: BTreeMap<_, _> = backends.into_iter().map(|spec| (spec.key, spec)).collect();
-        let known: Vec<u32> = self.by_key.values().copied().collect();
-        for at in known {
-            let key = self.backends[at as usize].key;
-            self.resize(at, ordered.remove(&key).map(|spec| spec.slots), &mut effects);
+        let is_judged_anew = std::mem::replace(&mut self.policy, health) != health;
+        let (changed, new) = self.compare_with(backends, is_judged_anew);
+        for (at, slots) in changed {
+            self.resize(now, at, slots, &mut effects);
         }
-        if !self.is_ceding {
-            ordered.into_values().for_each(|spec| self.add(spec));
-        }
+        new.into_iter().for_each(|spec| self.add(spec));
         self.serve_line(now, &mut effects);
         self.check();
         effects
@@ -127,7 +126,8 @@ impl<C, W> Dispatcher<C, W> {
         let now = self.advance(now);
         let at = *self.by_key.get(&backend)?;
         let entry = &mut self.backends[at as usize];
-        if entry.mode == Mode::Maintenance {
+        // What was ordered of one that is gone must not keep it for ever.
+        if entry.mode == Mode::Maintenance && !entry.removed {
             return None;
         }
         let index = entry.unproven.first()?;
@@ -215,8 +215,38 @@ impl<C, W> Dispatcher<C, W> {
         }
     }
 
+    /// Which backends have to change, with the slots that are ordered of each (`None`: it is removed), and which are new.
+    fn compare_with(
+        &self,
+        mut ordered: Vec<BackendSpec>,
+        is_judged_anew: bool,
+    ) -> (Vec<(u32, Option<u32>)>, Vec<BackendSpec>) {
+        // Stable: where a key appears twice, its last entry is the later one.
+        ordered.sort_by_key(|spec| spec.key);
+        ordered.dedup_by(|later, spec| {
+            let is_same = later.key == spec.key;
+            if is_same {
+                *spec = *later;
+            }
+            is_same
+        });
+        let mut ordered = ordered.into_iter().peekable();
+        let (mut changed, mut new) = (Vec::new(), Vec::new());
+        for (key, &at) in &self.by_key {
+            new.extend(std::iter::from_fn(|| ordered.next_if(|spec| spec.key < *key)));
+            let slots = ordered.next_if(|spec| spec.key == *key).map(|spec| spec.slots);
+            let backend = &self.backends[at as usize];
+            let is_same = (backend.removed, backend.limit) == (slots.is_none(), slots.unwrap_or(0));
+            if is_judged_anew || !is_same {
+                changed.push((at, slots));
+            }
+        }
+        new.extend(ordered);
+        (changed, if self.is_ceding { Vec::new() } else { new })
+    }
+
     /// Gives a known backend the slots that are ordered now; `None`: it is removed.
-    fn resize(&mut self, at: u32, slots: Option<u32>, effects: &mut Effects<C, W>) {
+    fn resize(&mut self, now: Time, at: u32, slots: Option<u32>, effects: &mut Effects<C, W>) {
         let (policy, is_ceding) = (self.policy, self.is_ceding);
         let backend = &mut self.backends[at as usize];
         if backend.removed && slots.is_some() && !is_ceding {
@@ -229,6 +259,8 @@ impl<C, W> Dispatcher<C, W> {
             backend.limit = slots.unwrap_or(0).min(most);
             backend.removed = slots.is_none();
             backend.health.set_policy(policy);
+            backend.slow_start =
+                backend.slow_start.and_then(|slow| slow.adapt(now, backend.limit, policy.slow_start));
         });
         self.close_surplus(at, effects);
         self.refresh(at);

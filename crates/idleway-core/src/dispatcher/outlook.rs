@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Dispatcher;
+use super::{A_MOMENT, Dispatcher};
 use crate::{
     ask::{Ask, Key, Reason, Refusal},
     estimate::{Estimate, Outlook, Rest, duration},
@@ -123,9 +123,13 @@ impl<C, W> Dispatcher<C, W> {
         self.refusal(if is_leaving { Reason::Draining } else { Reason::NoBackendUp })
     }
 
-    /// Refuses one whose wait is over. Where nobody waits it was the wait for a moment, which is not told.
-    pub(super) fn refuse_after_wait(&mut self) -> Refusal {
-        self.refusal(if self.queue.is_open() { Reason::WaitOver } else { Reason::Busy })
+    /// Refuses one in line whose wait is over. Where nobody may wait it was the wait for a moment, which is not told; but one
+    /// may have come while the pool had a queue.
+    pub(super) fn refuse_after_wait(&mut self, index: u32) -> Refusal {
+        let waiter = self.queue.waiter(index);
+        let has_waited = waiter.is_some_and(|waiter| waiter.until.since(waiter.asker.since) > A_MOMENT);
+        let is_told = has_waited || self.queue.is_open();
+        self.refusal(if is_told { Reason::WaitOver } else { Reason::Busy })
     }
 
     /// Refuses one because of what its key holds already, whatever else is idle.

@@ -84,7 +84,7 @@ impl<C, W> Dispatcher<C, W> {
         let was_trial = self.slots.was_trial(index);
         if was_trial {
             // Another may be the trial, whatever comes of this one.
-            backend.health.trial_over();
+            self.change(slot.backend, |backend| backend.health.trial_over());
         } else if self.slots.slot(index).purpose == Purpose::Probe {
             self.probe_again(now, slot.backend);
         }
@@ -165,7 +165,7 @@ impl<C, W> Dispatcher<C, W> {
                 self.refresh(at);
             }
             Due::WaitOver(index) => {
-                let refusal = self.refuse_after_wait();
+                let refusal = self.refuse_after_wait(index);
                 effects.wakes.extend(self.queue.refuse(index, refusal));
             }
         }

@@ -128,6 +128,16 @@ impl Condition {
         self.slow = self.slow.filter(|slow| slow.open < slots);
     }
 
+    /// Another pace, from now on.
+    pub(crate) fn adapt_slow_start(&mut self, now: Time, slots: usize) {
+        let step = self.policy.slow_start / u32::try_from(slots.max(1)).unwrap();
+        self.slow = self.slow.filter(|_| !step.is_zero());
+        if let Some(slow) = &mut self.slow {
+            (slow.step, slow.next) = (step, slow.next.min(now + step));
+        }
+        self.end_slow_start(slots);
+    }
+
     /// A request goes out; whether it is the trial.
     pub(crate) fn admit(&mut self) -> bool {
         let Some(down) = &mut self.down else { return false };
@@ -141,7 +151,7 @@ impl Condition {
 
     pub(crate) fn trial_over(&mut self) {
         if let Some(down) = self.down.as_mut().filter(|down| down.until.is_none() && down.by_request) {
-            down.out = false;
+            (down.out, down.by_request) = (false, !self.policy.is_probed);
         }
     }
 

@@ -323,12 +323,15 @@ impl Naive {
         if waiter.ask.until > now {
             return Standing::Waiting;
         }
+        let reason = self.wait_over(name);
         self.forget_waiter(name);
-        Standing::Over(self.wait_over())
+        Standing::Over(reason)
     }
 
-    fn wait_over(&self) -> Reason {
-        if self.spec.queue_length > 0 { Reason::WaitOver } else { Reason::Busy }
+    fn wait_over(&self, name: Name) -> Reason {
+        let waiter = self.waiters().find(|waiter| waiter.name == name).unwrap();
+        let is_long = waiter.ask.until.since(waiter.since) > Duration::from_millis(100);
+        if is_long || self.spec.queue_length > 0 { Reason::WaitOver } else { Reason::Busy }
     }
 
     /// The slots that are free in a moment.
@@ -504,7 +507,7 @@ impl Naive {
                 }
                 Due::Kept(key) => self.closed.push(self.sites.get_mut(&key).unwrap().parked.remove(0).1),
                 Due::Wait(name) => {
-                    let wake = self.refuse(name, self.wait_over());
+                    let wake = self.refuse(name, self.wait_over(name));
                     self.woken.extend(wake);
                 }
             }
@@ -530,7 +533,7 @@ impl Naive {
             let most = if self.is_ceding { site.slots } else { usize::MAX };
             site.slots = wanted.map_or(0, |spec| spec.slots as usize).min(most);
             site.health.set_policy(self.spec.health);
-            site.health.end_slow_start(site.slots);
+            site.health.adapt_slow_start(self.now, site.slots);
             self.close_surplus(key, closed);
             self.forget_if_over(key);
         }
@@ -575,7 +578,9 @@ impl Naive {
 
     /// Whether a slot is there to be proved; `probed` is what rested in the slot that the dispatcher chose.
     pub(crate) fn prove(&mut self, key: BackendKey, name: Name, probed: Option<Name>) -> bool {
-        let Some(site) = self.sites.get_mut(&key).filter(|site| site.mode != Mode::Maintenance) else {
+        let Some(site) =
+            self.sites.get_mut(&key).filter(|site| site.removed || site.mode != Mode::Maintenance)
+        else {
             return false;
         };
         let unproven = site.work.iter_mut().filter(|work| work.state == Taken::Resting(Until::Proof));

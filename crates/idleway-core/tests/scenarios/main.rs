@@ -8,5 +8,7 @@ mod elsewhere;
 mod health;
 mod line;
 mod probes;
+mod reload;
 mod slots;
 mod stage;
+mod status;

@@ -252,7 +252,7 @@ fn two_hundred_reloads_under_traffic_lose_nothing() {
         let listed: Vec<_> = (0..5).filter(|nth| *nth == 0 || round >> (nth - 1) & 1 == 1).collect();
         let slots = 1 + round / 16 % 2;
         let (first, second): (Vec<u32>, Vec<u32>) =
-            listed.into_iter().partition(|nth| (nth + round) % 3 != 0 || *nth == 0);
+            listed.into_iter().partition(|nth| *nth == 0 || !(nth + round).is_multiple_of(3));
         let pool = |name: &str, of: &[u32]| {
             let urls: Vec<_> = of.iter().map(|nth| backends[*nth as usize].url()).collect();
             format!(
