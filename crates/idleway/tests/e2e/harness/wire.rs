@@ -248,7 +248,12 @@ impl Wire {
         let mut bytes = [0; 16 * 1024];
         let room = bytes.len().min(self.left);
         // Of no room nothing is read, as at an end.
-        let read = self.stream.read(&mut bytes[..room])?;
+        let read = loop {
+            match self.stream.read(&mut bytes[..room]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.left -= read;
         self.ahead.extend_from_slice(&bytes[..read]);
         Ok(read)

@@ -118,6 +118,7 @@ fn an_address_counts_once_whoever_names_it() {
     // Without a line: there are three Slots and no more.
     let refused = program.ask("/work");
     assert_eq!((refused.status(), refused.reason().as_str()), (503, "busy"));
+    program.until_said("an address counts once", 2);
     let told = program.said("an address counts once");
     assert_eq!(told.len(), 2, "{told:?}");
     // Whoever has it loses it: it goes to the other one that names it, and not before its work has ended.
