@@ -22,7 +22,7 @@ use crate::{colour, demo, witness};
 
 /// An API gateway that sends a request to an idle backend, never to a busy one.
 #[derive(Debug, Parser)]
-#[command(name = "idleway", version = env!("IDLEWAY_VERSION"), disable_help_subcommand = true, after_help = "\
+#[command(name = "idleway", version = env!("IDLEWAY_VERSION"), after_help = "\
 Examples:
   idleway demo                          see it at work: five backends and the gateway
   idleway run http://127.0.0.1:6000     the gateway in front of one backend

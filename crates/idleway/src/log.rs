@@ -32,6 +32,17 @@ pub(crate) struct LogArgs {
 
 /// The text, where it is one that says how much is logged.
 fn filter(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // One word is a target to the parser, and would silence all others.
+    let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+    let words =
+        text.split(',').map(str::trim).filter(|part| !part.is_empty() && !part.contains(['=', '[', ':']));
+    if let Some(word) = words.into_iter().find(|word| !is_level(word)) {
+        return Err(format!(
+            "`{word}` is none of {}; for a part of the program write {word}=info",
+            LEVELS.join(", ")
+        ));
+    }
     EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 

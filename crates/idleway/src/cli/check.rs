@@ -39,6 +39,7 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
+    args.explain.refuse_nonsense();
     if args.print && args.files.len() > 1 {
         Cli::command().error(ErrorKind::TooManyValues, "--print takes one file").exit();
     }

@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory};
 use idleway::Authority;
 use idleway::config::Plan;
 use idleway::route::{Asked, Explanation, Read, Route, Target, Visible};
 use idleway_h1::{HeadReader, Limits, RequestHead};
 
-use super::{Failure, say};
+use super::{Cli, Failure, say};
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
@@ -21,6 +22,15 @@ pub(super) struct ExplainArgs {
 }
 
 impl ExplainArgs {
+    /// Ends the program, and says how to ask, where what is asked about is no request.
+    pub(super) fn refuse_nonsense(&self) {
+        if let [method, url] = &self.route[..]
+            && let Err(how) = is_well_asked(method, url, &self.header)
+        {
+            Cli::command().error(ErrorKind::ValueValidation, how).exit()
+        }
+    }
+
     /// Whether a request is asked about.
     pub(super) fn is_asked(&self) -> bool {
         !self.route.is_empty()
@@ -50,6 +60,21 @@ pub(super) fn explain(
     // Line by line: what is asked about stands there too, and is hidden where it says the same.
     lines.lines().for_each(|line| say(&hide(line)));
     Some(if sent.is_some() { Ok(()) } else { Err(Failure::Found(1)) })
+}
+
+/// Whether that is a request at all, or how to write one.
+fn is_well_asked(method: &str, url: &str, fields: &[String]) -> Result<(), String> {
+    let upper = method.to_ascii_uppercase();
+    if method != upper {
+        return Err(format!("methods tell large letters from small ones: write --route {upper} {url}"));
+    }
+    if !url.starts_with('/') && !url.contains("://") && url != "*" {
+        return Err(format!("a URL begins with http:// or is a path: write --route {method} http://{url}"));
+    }
+    match fields.iter().find(|field| !field.contains(':')) {
+        Some(field) => Err(format!("a header field is NAME: VALUE, which `{field}` is not")),
+        None => Ok(()),
+    }
 }
 
 /// The request as the gateway would read it.

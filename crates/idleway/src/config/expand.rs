@@ -133,6 +133,11 @@ impl Veil {
         whole.map_or_else(|| self.without_values(text), |expanded| expanded.written.clone())
     }
 
+    /// Whether the text that stands there was expanded.
+    pub(super) fn covers(&self, span: &Range<usize>) -> bool {
+        self.at(span).is_some()
+    }
+
     fn at(&self, span: &Range<usize>) -> Option<&Expanded> {
         self.texts.iter().find(|text| text.span == *span)
     }

@@ -68,7 +68,6 @@ const HABITS: &[(&[&str], &str, &str)] = &[
             "capacity",
             "parallel",
             "limit",
-            "weight",
             "workers",
             "threads",
         ],
@@ -126,6 +125,7 @@ const HABITS: &[(&[&str], &str, &str)] = &[
         r#"health = { path = "/healthz" }"#,
     ),
     (&["maxfails", "maxfailures", "consecutive5xx"], "failures", "failures = 3"),
+    (&["maxfails", "maxfailures", "failtimeout", "consecutive5xx"], "health", "health = { failures = 3 }"),
     (&["interval", "period", "periodseconds", "inter"], "every", r#"every = "2s""#),
     (&["unhealthythreshold", "failurethreshold", "retries"], "fall", "fall = 2"),
     (&["healthythreshold", "successthreshold"], "rise", "rise = 1"),
@@ -164,7 +164,25 @@ const HABITS: &[(&[&str], &str, &str)] = &[
         "routes",
         "a `[[routes]]` for each",
     ),
-    (&["prefix", "uri", "url", "location", "match", "rule", "pathprefix"], "path", r#"path = "/a/path""#),
+    (
+        &["prefix", "uri", "url", "location", "match", "rule", "pathprefix", "pathbeg", "pathdir"],
+        "path",
+        r#"path = "/a/path""#,
+    ),
+    (
+        &[
+            "stripprefix",
+            "strippath",
+            "strip",
+            "rewrite",
+            "rewriteprefix",
+            "prefixrewrite",
+            "replacepath",
+            "replacepathregex",
+        ],
+        "replace",
+        r#"replace = "/" takes the route's `path` away, replace = "/new" puts another in its place"#,
+    ),
     (
         &["backend", "backends", "upstream", "service", "cluster", "target", "to", "proxypass", "usebackend"],
         "pool",
@@ -210,19 +228,21 @@ const NONE_HERE: &[(&[&str], &str)] = &[
         &["loglevel", "errorlog", "debug", "verbose"],
         "how much is logged is not said here: set IDLEWAY_LOG=debug",
     ),
+    (&["weight"], "what a backend can do at once is its weight: slots = 2, beside its `url`"),
     (&["daemon", "user", "group", "pidfile", "pid"], "what starts the program says that: take it out"),
 ];
+
+/// Why there is no such key, nor any in its place, where that can be told.
+pub(super) fn not_here(word: &str) -> Option<&'static str> {
+    let word: String = plain(word).collect();
+    NONE_HERE.iter().find(|(words, _)| words.contains(&word.as_str())).map(|(_, why)| *why)
+}
 
 /// What to write instead of the word, where a key of ours that is known in its place is meant.
 pub(super) fn meant(word: &str, is_known: impl Fn(&str) -> bool) -> Option<String> {
     let word: String = plain(word).collect();
-    let none = NONE_HERE.iter().find(|(words, _)| words.contains(&word.as_str()));
-    let ours = HABITS.iter().filter(|(words, key, _)| words.contains(&word.as_str()) && is_known(key));
-    let (_, key, written) = match (none, ours.into_iter().next()) {
-        (_, Some(found)) => found,
-        (Some((_, why)), None) => return Some((*why).to_owned()),
-        (None, None) => return None,
-    };
+    let mut ours = HABITS.iter().filter(|(words, key, _)| words.contains(&word.as_str()) && is_known(key));
+    let (_, key, written) = ours.next()?;
     Some(format!("here it is `{key}`: {written}"))
 }
 

@@ -46,6 +46,12 @@ impl Origin {
             Fault::new(format!("`{}` is not the URL of a backend", told(url)))
                 .hint("a backend is \"http://HOST:PORT\"")
         };
+        if url.contains('$') {
+            return Err(not_a_url().hint("a variable of the environment is written ${NAME}"));
+        }
+        if url.is_empty() || url.starts_with("unix:") {
+            return Err(not_a_url());
+        }
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(not_a_url().hint(format!("write \"http://{}\"", told(url.trim_start_matches('/')))));
         };

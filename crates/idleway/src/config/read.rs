@@ -75,7 +75,8 @@ impl Understood {
             let mut path = Vec::new();
             let taken_out = error.span().is_some_and(|span| take_out(&mut table, &span, &mut path));
             path.reverse();
-            let fault = shape_fault(&error, &path);
+            let is_expanded = error.span().is_some_and(|span| self.veil.covers(&span));
+            let (fault, is_a_stranger) = shape_fault(&error, &path, is_expanded);
             self.faults.push(match error.span() {
                 Some(span) => self.veil.hide(fault, &span).at(text, span),
                 None => self.veil.hide(fault, &(0..0)),
@@ -84,7 +85,9 @@ impl Understood {
                 self.lost.push(Vec::new());
                 return T::default();
             }
-            self.lost.push(path);
+            if !is_a_stranger {
+                self.lost.push(path);
+            }
         }
     }
 }

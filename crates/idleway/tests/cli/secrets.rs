@@ -198,6 +198,57 @@ fn a_value_that_is_right_counts_and_is_never_shown() {
     }
 }
 
+/// What a route is and does, told by its request.
+#[test]
+fn which_route_takes_a_request_is_told_without_values() {
+    for (line, value, url) in [
+        ("host = @", "hunter2.example", "http://hunter2.example/"),
+        ("path = @", "/hunter2/7707", "http://h/hunter2/7707/x"),
+        ("exact = @", "/hunter2/7707", "http://h/hunter2/7707"),
+        ("path = \"/a\"\nreplace = @", "/hunter2/7707", "http://h/a/x"),
+        ("request = { host = @ }", "hunter2.example:7707", "http://h/a"),
+        ("request = { set = { \"X-Key\" = @ } }", "hunter2 7707", "http://h/a"),
+        ("header = { \"X-Key\" = @ }", "hunter2-7707", "http://h/a"),
+    ] {
+        let line = line.replace('@', "\"${IDLEWAY_TEST_VALUE}\"");
+        let text = format!("[pools.p]\nbackends = [\"http://10.0.0.1\"]\n[[routes]]\n{line}\npool = \"p\"\n");
+        let args = ["check", "--route", "GET", url, "-H", "X-Key: hunter2-7707", "-"];
+        let (code, told) = run(&args, value, &text);
+        assert_eq!(code, 0, "{line}: {told}");
+        assert!(told.contains("pool p"), "{line}: {told}");
+        // What was asked for the asker knows; where the file says the same it is hidden all the same.
+        hunt(&told, &["hunter2", "7707"], &line);
+    }
+    let text = "[pools.p]\nbackends = [\"http://10.0.0.1\"]\n[[routes]]\npool = \"p\"\n[[routes]]\nhost = \"a.example\"\n\
+                redirect = { to = \"https://${IDLEWAY_TEST_VALUE}\" }\n";
+    let (code, told) =
+        run(&["check", "--route", "GET", "http://a.example/x", "-"], "hunter2.example:7707", text);
+    assert_eq!(code, 0, "{told}");
+    hunt(&told, &["hunter2", "7707"], "a redirect");
+}
+
+/// A short value hides itself alone, and not each number or letter that is the same.
+#[test]
+fn what_only_looks_like_a_value_is_told() {
+    let text = "backends = [{ url = \"http://10.0.0.${IDLEWAY_TEST_VALUE}\", slots = 3 }]\n\
+                health = { path = \"/healthz\", every = \"${IDLEWAY_TEST_VALUE}s\" }";
+    let (code, told) = run(&["check", "-"], "3", text);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("1 backend, 3 slots"), "{told}");
+    assert!(told.contains("probes by GET /healthz every ${IDLEWAY_TEST_VALUE}s"), "{told}");
+}
+
+#[test]
+fn a_number_that_is_no_text_is_told_how_to_be_written() {
+    let (code, told) =
+        run(&["check", "-"], "3", "backends = [\"http://a\"]\nslots = \"${IDLEWAY_TEST_VALUE}\"");
+    assert_eq!(code, 78, "{told}");
+    assert!(
+        told.contains("hint: `${…}` stands in texts alone: write the number, or the word, itself"),
+        "{told}"
+    );
+}
+
 #[test]
 fn the_log_of_the_start_shows_no_value() {
     let text = "listen = \"127.0.0.1:0\"\nbackends = [\"http://${IDLEWAY_TEST_VALUE}\"]\nhealth = { host = \"${IDLEWAY_TEST_VALUE}\" }\n\
@@ -214,7 +265,7 @@ fn the_log_of_the_start_shows_no_value() {
     let mut log = String::new();
     child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     // A look-up that fails names what it looked for: that is no start, but the gateway at work.
-    let start: String = log.lines().filter(|line| !line.contains("control::resolver")).collect();
+    let start: String = log.lines().filter(|line| !line.contains("control::members")).collect();
     hunt(&start, &["hunter2-hidden", "7707"], "the log");
 }
 
