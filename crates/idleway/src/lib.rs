@@ -111,7 +111,7 @@ pub use error::Reject;
 pub use event::{Event, Events};
 pub use gateway::{
     BackendCounts, BackendStatus, Body, BodyError, Builder, Drained, Gateway, Mount, NotReloaded, Peer,
-    PoolStatus, Reloads, SlotCounts, Stop, Totals, run_gateway,
+    PoolStatus, Reloads, Remaining, SlotCounts, Stop, Totals, run_gateway,
 };
 pub use hook::{Answered, Arrival, Denial, Hook, Verdict};
 

@@ -36,6 +36,14 @@ pub(super) struct GatewayKeys {
     /// How many cores serve, one single-threaded runtime each. Default: the machine's cores.
     #[cfg_attr(feature = "cli", schemars(extend("minimum" = 1, "maximum" = 1024, "examples" = [2])))]
     pub(super) threads: Option<Spanned<Count>>,
+    /// What is taken for true of backends when the gateway starts and nobody tells it what they are at: "trust": they are idle;
+    /// "prove": each Slot rests until the backend has answered a probe; a duration: each rests for so long.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<schema::ColdStart>", extend("default" = "trust", "examples" = ["prove", "30s"])))]
+    pub(super) cold_start: Option<Spanned<String>>,
+    /// The path of a socket at which a newer process asks this one for all that it has: its listener, its clients, and which
+    /// Slots are busy still. Default: nobody can ask.
+    #[cfg_attr(feature = "cli", schemars(extend("examples" = ["/run/idleway/handover"])))]
+    pub(super) handover: Option<Spanned<String>>,
     /// How long clients are still accepted after SIGTERM: not ready any more, but not gone before a load balancer has seen
     /// that.
     #[cfg_attr(feature = "cli", schemars(extend("default" = "0", "examples" = ["5s"])))]

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::{Range, RangeInclusive};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::expand::{Lookup, Veil};
@@ -14,10 +14,12 @@ use super::fault::{Fault, Faults, Place, told};
 use super::file::{BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, RouteKeys};
 use super::origin::Origin;
 use super::plan::{
-    ClientPlan, DRAIN_TIMEOUT, FairBy, LISTEN, LimitsPlan, Plan, PoolPlan, QueuePlan, RetryPlan,
+    ClientPlan, ColdStart, DRAIN_TIMEOUT, FairBy, LISTEN, LONGEST_SOCKET, LimitsPlan, Plan, PoolPlan,
+    QueuePlan, RetryPlan,
 };
 use super::read::{self, ELEMENT, Understood};
 use super::routing::Pools;
+use super::sharing::none_of;
 use super::source::Source;
 use super::spanned::Spanned;
 use super::units;
@@ -182,6 +184,8 @@ impl Reading<'_> {
             threads: self.overrides.threads.map_or(threads, NonZeroUsize::get),
             limits: self.limits(keys.limits),
             client: self.client(keys.client),
+            cold_start: self.cold_start(keys.cold_start),
+            handover: self.handover(keys.handover),
             drain_delay: self.duration(keys.drain_delay, Duration::ZERO, Duration::ZERO),
             drain_timeout: self.duration(keys.drain_timeout, DRAIN_TIMEOUT, Duration::ZERO),
             pools,
@@ -378,6 +382,35 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Single values.
 impl Reading<'_> {
+    /// `cold_start = "trust" | "prove" | "30s"`
+    fn cold_start(&mut self, entry: Option<Spanned<String>>) -> ColdStart {
+        self.value(entry, ColdStart::default(), |text| match text.as_str() {
+            "trust" => Ok(ColdStart::Trust),
+            "prove" => Ok(ColdStart::Prove),
+            _ => {
+                let time = units::duration(&text, Duration::ZERO).map(ColdStart::Wait);
+                time.map_err(|fault| match text.contains(|c: char| c.is_ascii_digit()) {
+                    true => fault,
+                    false => none_of(&["trust", "prove", "30s"], &text),
+                })
+            }
+        })
+    }
+
+    /// `handover = "/run/idleway/handover"`
+    fn handover(&mut self, entry: Option<Spanned<String>>) -> Option<PathBuf> {
+        entry.and_then(|entry| {
+            self.value(Some(entry), None, |text| match text.len() {
+                0 => {
+                    Err(Fault::new("a socket has a path").hint("write: handover = \"/run/idleway/handover\""))
+                }
+                1..=LONGEST_SOCKET if !text.contains('\0') => Ok(Some(PathBuf::from(text))),
+                _ => Err(Fault::new("no socket can have such a path")
+                    .hint(format!("at most {LONGEST_SOCKET} bytes, and none of them 0"))),
+            })
+        })
+    }
+
     pub(super) fn duration(
         &mut self,
         entry: Option<Spanned<Period>>,

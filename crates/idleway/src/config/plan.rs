@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use idleway_core::Lane;
@@ -27,6 +28,10 @@ pub struct Plan {
     pub limits: LimitsPlan,
     /// The clocks of the client's side of a running request.
     pub client: ClientPlan,
+    /// What is taken for true of backends at the start (`cold_start`, default `"trust"`).
+    pub cold_start: ColdStart,
+    /// The path of the socket at which a newer process asks for all that this one has (`handover`, default: none).
+    pub handover: Option<PathBuf>,
     /// How long clients are still accepted once the gateway was told to stop and says that it is not ready any more
     /// (`drain_delay`, default 0).
     pub drain_delay: Duration,
@@ -43,6 +48,19 @@ pub struct Plan {
     pub trusted: Vec<Network>,
     /// Whether each request leaves one line in the log (`access_log`, default true).
     pub access_log: bool,
+}
+
+/// What a gateway that starts takes for true of its backends: the process before it may have left work at them, and is not
+/// there to tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ColdStart {
+    /// They are idle.
+    #[default]
+    Trust,
+    /// Nothing: each Slot rests until its backend has answered a probe on a connection of its own.
+    Prove,
+    /// They are idle after so long: until then each Slot rests.
+    Wait(Duration),
 }
 
 /// `[limits]`: what is too much, for each client and for all together.
@@ -320,6 +338,9 @@ pub struct BackendPlan {
 
 /// Where clients are accepted unless told otherwise: the address of the program Idleway grew from.
 pub(super) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+
+/// The longest path of a socket, in bytes, that Linux and macOS both take.
+pub(super) const LONGEST_SOCKET: usize = 103;
 
 /// How long what runs may take to finish after a SIGTERM.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::health::{HealthPlan, ProbeKind, ProbePlan};
 use super::origin::Host;
 use super::plan::{
-    Abandon, BackendPlan, ClientPlan, FairBy, Fin, LimitsPlan, Plan, PoolPlan, Priority, QueuePlan, Resolve,
-    RetryPlan,
+    Abandon, BackendPlan, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Plan, PoolPlan, Priority,
+    QueuePlan, Resolve, RetryPlan,
 };
 use super::units::{in_largest_size, in_largest_time};
 
@@ -36,6 +36,8 @@ impl<'a> Page<'a> {
         let words = Some(self.words);
         self.line(words, "listen", quoted(plan.listen));
         self.line(words, "threads", plan.threads);
+        self.line(words, "cold_start", quoted(cold_start(plan.cold_start)));
+        self.line_or_none(words, "handover", plan.handover.as_ref().map(|path| quoted(path.display())));
         self.line(words, "drain_delay", quoted(in_largest_time(plan.drain_delay)));
         self.line(words, "drain_timeout", quoted(in_largest_time(plan.drain_timeout)));
         self.line(words, "access_log", plan.access_log);
@@ -372,6 +374,14 @@ fn resolve(resolve: Resolve) -> &'static str {
     match resolve {
         Resolve::One => "one",
         Resolve::All => "all",
+    }
+}
+
+fn cold_start(cold_start: ColdStart) -> String {
+    match cold_start {
+        ColdStart::Trust => "trust".to_owned(),
+        ColdStart::Prove => "prove".to_owned(),
+        ColdStart::Wait(time) => in_largest_time(time),
     }
 }
 

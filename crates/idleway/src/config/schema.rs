@@ -167,6 +167,7 @@ texts! {
     Path => like("^/");
     Method => like("^[A-Z0-9!#$%&'*+.^_`|~-]+$");
     Abandon => words(&["linger", "cancel"], None);
+    ColdStart => words(&["trust", "prove"], Some("^[0-9]+ *(ms|s|m|h|d)$|^0+$"));
     Fin => words(&["ask", "gone", "answer"], None);
     Resolve => words(&["one", "all"], None);
     FairBy => words(&["none", "ip"], Some(OF_A_FIELD));

@@ -143,7 +143,7 @@ fn word_or_field<T, const N: usize>(
     })
 }
 
-fn none_of(known: &[&str], text: &str) -> Fault {
+pub(super) fn none_of(known: &[&str], text: &str) -> Fault {
     let fault = Fault::new(format!("`{}` is not a choice here", told(text)));
     if let Some(near) = nearest(text, known.iter().copied().filter(|word| *word != "header:NAME")) {
         return fault.hint(format!("did you mean \"{near}\"?"));

@@ -14,8 +14,8 @@ use std::time::Duration;
 use idleway_core::{BackendKey, BackendView, Start};
 
 use super::roster::{Roster, Scope};
-use crate::config::{BackendPlan, Host, Resolve};
-use crate::live::{Live, LivePool, Member, Snapshot};
+use crate::config::{BackendPlan, ColdStart, Host, Resolve};
+use crate::live::{Live, LivePool, Member, Snapshot, now};
 use crate::net::Found;
 
 /// A name that was never found is looked up that often at least.
@@ -29,6 +29,18 @@ pub(crate) struct Members {
     entries: BTreeMap<usize, Entry>,
     roster: Roster,
     moves: Vec<Move>,
+    /// What is known of backends when they are first met.
+    past: Past,
+    is_starting: bool,
+}
+
+/// What a gateway that starts knows of what its backends are at.
+#[derive(Debug, Clone)]
+pub(crate) enum Past {
+    /// Nothing: this is taken for true.
+    Unknown(ColdStart),
+    /// The process before tells how many Slots of which backend are busy still; of the others nothing is.
+    Told(HashMap<String, u32>),
 }
 
 /// One backend as a Plan lists it, or one for each address of a name.
@@ -43,6 +55,8 @@ struct Entry {
     is_failing: bool,
     /// The Plan in force does not list it.
     has_left: bool,
+    /// It was there at the start, and has had no backend yet.
+    is_cold: bool,
 }
 
 /// A backend that went from one pool to another, and still has work from there.
@@ -61,14 +75,17 @@ pub(super) struct Name {
 
 impl Members {
     /// The backends of the Plan in force. The pools have them when this returns.
-    pub(crate) fn new(live: &Arc<Live>) -> Self {
+    pub(crate) fn new(live: &Arc<Live>, past: Past) -> Self {
         let mut members = Self {
             live: Arc::clone(live),
             entries: BTreeMap::new(),
             roster: Roster::default(),
             moves: Vec::new(),
+            past,
+            is_starting: true,
         };
         members.follow(&live.snapshot(), &HashMap::new(), || {});
+        members.is_starting = false;
         members
     }
 
@@ -153,7 +170,10 @@ impl Members {
         let scope = if plan.resolve == Resolve::One { Scope::One } else { Scope::All };
         let at = self.roster.enter(scope, written(plan));
         let (pool, plan) = (Arc::clone(pool), plan.clone());
-        self.entries.insert(at, Entry { pool, plan, members, is_failing: false, has_left: false });
+        self.entries.insert(
+            at,
+            Entry { pool, plan, members, is_failing: false, has_left: false, is_cold: self.is_starting },
+        );
         at
     }
 
@@ -212,24 +232,41 @@ impl Members {
         self.moves.retain(|known| known.from.1 != known.to.1);
     }
 
-    /// How many Slots of a backend are taken in pools that it has left, as `count` says it of each.
-    fn elsewhere(&self, key: BackendKey, count: impl Fn(&LivePool, BackendKey) -> u64) -> u32 {
-        let taken = self.moves.iter().filter(|known| known.to.1 == key);
+    /// How many Slots of a backend are taken in pools that it has left, as `count` says it of each, and by the process
+    /// before.
+    fn elsewhere(&self, member: &Member, count: impl Fn(&LivePool, BackendKey) -> u64) -> u32 {
+        let taken = self.moves.iter().filter(|known| known.to.1 == member.key);
         let taken: u64 = taken.map(|known| count(&known.from.0, known.from.1)).sum();
-        u32::try_from(taken).unwrap_or(u32::MAX)
+        let before = match &self.past {
+            Past::Told(held) => held.get(&member.backend.name).copied().unwrap_or_default(),
+            Past::Unknown(_) => 0,
+        };
+        u32::try_from(taken).unwrap_or(u32::MAX).saturating_add(before)
+    }
+
+    /// How a backend starts that is new to its pool.
+    fn start(&self, member: &Member, is_cold: bool, count: impl Fn(&LivePool, BackendKey) -> u64) -> Start {
+        match (self.elsewhere(member, count), &self.past) {
+            (0, Past::Unknown(ColdStart::Prove)) if is_cold => Start::Unproven,
+            (0, Past::Unknown(ColdStart::Wait(time))) if is_cold => Start::Until(now() + *time),
+            (0, _) => Start::Idle,
+            (taken, _) => Start::Elsewhere(taken),
+        }
     }
 
     /// Tells the pools of what their backends still do for those that they had before.
     fn settle(&mut self) {
         let keys: HashSet<_> = self.moves.iter().map(|known| known.to.1).collect();
-        let pools: HashMap<_, _> =
-            self.moves.iter().map(|known| (known.to.1, Arc::clone(&known.to.0))).collect();
-        for key in keys {
-            if let Some(pool) = pools.get(&key) {
-                pool.slots.set_elsewhere(key, self.elsewhere(key, at_work));
-            }
+        for (pool, member) in self.now_listed().filter(|(_, member)| keys.contains(&member.key)) {
+            pool.slots.set_elsewhere(member.key, self.elsewhere(member, at_work));
         }
         self.moves.retain(|known| at_work(&known.from.0, known.from.1) > 0);
+    }
+
+    /// The backends of the Plan in force.
+    fn now_listed(&self) -> impl Iterator<Item = (&Arc<LivePool>, &Member)> {
+        let listed = self.entries.values().filter(|entry| !entry.has_left);
+        listed.flat_map(|entry| entry.members.values().map(|member| (&entry.pool, member)))
     }
 
     /// The names to be looked up, each once.
@@ -334,20 +371,26 @@ impl Members {
             if entry.has_left || !entry.pool.is_the_same_as(pool) {
                 continue;
             }
+            let before = ordered.len();
             if let Some(member) = entry.members.get(&None) {
-                ordered.push(member.clone());
-                continue;
+                ordered.push((member.clone(), entry.is_cold));
+            } else {
+                for address in self.roster.of(*at) {
+                    let new = || Member::at(self.live.keys().next(), *address, entry.plan.slots);
+                    // One that comes back before it was quiet is the same as before, with its count.
+                    let member = entry.members.entry(Some(*address)).or_insert_with(new);
+                    ordered.push((member.clone(), entry.is_cold));
+                }
             }
-            for address in self.roster.of(*at) {
-                let new = || Member::at(self.live.keys().next(), *address, entry.plan.slots);
-                // One that comes back before it was quiet is the same as before, with its count.
-                ordered.push(entry.members.entry(Some(*address)).or_insert_with(new).clone());
+            if ordered.len() > before {
+                entry.is_cold = false;
             }
         }
-        pool.order(ordered, |key| match self.elsewhere(key, &elsewhere) {
-            0 => Start::Idle,
-            taken => Start::Elsewhere(taken),
-        });
+        let start = |(member, is_cold): (Member, bool)| {
+            let start = self.start(&member, is_cold, &elsewhere);
+            (member, start)
+        };
+        pool.order(ordered.into_iter().map(start).collect());
     }
 
     /// Whether there are backends that are no longer named, or have work elsewhere.

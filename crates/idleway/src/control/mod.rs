@@ -11,6 +11,6 @@ mod roster;
 mod schedule;
 mod upkeep;
 
-pub(crate) use self::members::Members;
+pub(crate) use self::members::{Members, Past};
 pub(crate) use self::resolver::{Order, keep};
 pub(crate) use self::upkeep::Upkeep;

@@ -1,5 +1,6 @@
 //! A Plan at work on some cores: the pools, what is done for them, and the places of their clients.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use tokio::time::Instant;
 
 use super::counts::{Drained, SlotCounts};
 use super::places::Places;
+use super::remaining::Remaining;
 use crate::config::Plan;
-use crate::control::{Members, Order, Upkeep, keep};
+use crate::control::{Members, Order, Past, Upkeep, keep};
 use crate::hook::Hook;
 use crate::live::{Live, Readiness};
 use crate::net::Cores;
@@ -22,6 +24,11 @@ const PARTING: Duration = Duration::from_millis(500);
 
 /// How often a shutdown looks whether abandoned work has ended.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// When a shutdown says first what it waits for, how often then, and of how many backends at once.
+const FIRST_TOLD: Duration = Duration::from_secs(1);
+const TOLD: Duration = Duration::from_secs(5);
+const MOST_TOLD: usize = 10;
 
 /// Plans that wait to be put in force.
 const ORDERS: usize = 4;
@@ -42,12 +49,14 @@ impl Engine {
     pub(super) fn start(
         plan: Plan,
         hook: Option<Arc<dyn Hook>>,
+        past: Option<HashMap<String, u32>>,
         cores: Cores,
     ) -> (Self, oneshot::Receiver<()>) {
+        let past = past.map_or(Past::Unknown(plan.cold_start), Past::Told);
         let places = Places::new(plan.limits.connections);
         let live = Live::new(plan, hook);
         let (runtime, core) = (cores.first().runtime(), cores.first().index());
-        let members = Members::new(&live);
+        let members = Members::new(&live, past);
         let mut upkeep = Upkeep::new(runtime.clone(), core);
         upkeep.follow(&live);
         let (orders, ordered) = mpsc::channel(ORDERS);
@@ -62,20 +71,51 @@ impl Engine {
     pub(super) async fn drain(&self) -> Drained {
         self.live.stage.reach(Readiness::Draining);
         self.cores.leave();
-        let mut all = std::pin::pin!(self.places.all_free());
         let end = Instant::now() + self.live.snapshot().plan.drain_timeout;
-        if tokio::time::timeout_at(end, all.as_mut()).await.is_err() {
+        let mut told = std::pin::pin!(self.tell_what_remains(end));
+        let mut all = std::pin::pin!(self.places.all_free());
+        let is_over = tokio::select! {
+            _ = all.as_mut() => true,
+            () = told.as_mut() => false,
+        };
+        if !is_over {
             // Whoever is still in line has not run: it is told so.
             self.live.pools().iter().for_each(|pool| pool.slots.dismiss());
             let _ = tokio::time::timeout(PARTING, all).await;
         }
         // Work that nobody waits for is at work all the same: a gateway that is started next must not send
         // its first request beside it.
-        while SlotCounts::of(&self.live).lingering > 0 && Instant::now() < end {
-            tokio::time::sleep(LOOK).await;
+        while is_over && SlotCounts::of(&self.live).lingering > 0 {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = told.as_mut() => break,
+            }
         }
         let slots = SlotCounts::of(&self.live);
         Drained { cut: self.cores.connections(), abandoned: slots.lingering + slots.resting }
+    }
+
+    /// Says now and then what is waited for, until the time is over.
+    async fn tell_what_remains(&self, end: Instant) {
+        let mut next = Instant::now() + FIRST_TOLD;
+        while next < end {
+            tokio::time::sleep_until(next).await;
+            let left = end.saturating_duration_since(Instant::now()).as_secs();
+            let remaining = Remaining::of(&self.live);
+            let waiting = SlotCounts::of(&self.live).waiting;
+            let more = remaining.len().saturating_sub(MOST_TOLD);
+            for remaining in remaining.iter().take(MOST_TOLD) {
+                tracing::info!(seconds_left = left, "waiting for {remaining}");
+            }
+            if more > 0 {
+                tracing::info!(seconds_left = left, "waiting for {more} more backends");
+            }
+            if waiting > 0 {
+                tracing::info!(seconds_left = left, waiting, "there are requests in line still");
+            }
+            next = Instant::now() + TOLD;
+        }
+        tokio::time::sleep_until(end).await;
     }
 
     /// Ends the cores' threads, and with them whatever still runs there.

@@ -8,6 +8,7 @@ mod engine;
 mod mount;
 mod places;
 mod reload;
+mod remaining;
 mod stop;
 
 use std::io;
@@ -23,6 +24,7 @@ pub use self::counts::{BackendCounts, BackendStatus, Drained, PoolStatus, SlotCo
 use self::engine::Engine;
 pub use self::mount::{Mount, Peer};
 pub use self::reload::{NotReloaded, Reloads};
+pub use self::remaining::Remaining;
 pub use self::stop::{Stop, run_gateway};
 use crate::config::Plan;
 use crate::event::Events;
@@ -59,7 +61,7 @@ impl Gateway {
 
     fn launch(plan: Plan, hook: Option<Arc<dyn Hook>>, listener: TcpListener) -> io::Result<Self> {
         let cores = Cores::start(plan.threads)?;
-        let (engine, are_resolved) = Engine::start(plan, hook, cores);
+        let (engine, are_resolved) = Engine::start(plan, hook, None, cores);
         let (acceptor, accepting) = Acceptor::start(&engine, listener, are_resolved)?;
         let reloads = Reloads::new(&engine, Some(Arc::clone(&acceptor)));
         Ok(Self { engine, acceptor, accepting, reloads })
@@ -88,6 +90,11 @@ impl Gateway {
     /// How each of its pools and their backends stand at this moment.
     pub fn pools(&self) -> Vec<PoolStatus> {
         PoolStatus::all(&self.engine.live)
+    }
+
+    /// The work that has not ended, of each backend that has any: what a shutdown would wait for.
+    pub fn remaining(&self) -> Vec<Remaining> {
+        Remaining::of(&self.engine.live)
     }
 
     /// What it has counted so far.

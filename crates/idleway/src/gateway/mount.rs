@@ -64,7 +64,7 @@ impl Mount {
     pub(super) fn start(plan: Plan, hook: Option<Arc<dyn Hook>>) -> io::Result<Self> {
         let cores = Cores::guest(current_runtime()?);
         // Who comes before names were looked up once waits for that with its first attempt.
-        let (engine, _) = Engine::start(plan, hook, cores);
+        let (engine, _) = Engine::start(plan, hook, None, cores);
         let reloads = Reloads::new(&engine, None);
         Ok(Self(Arc::new(Mounted { engine, reloads, cut: Notify::new() })))
     }

@@ -90,7 +90,7 @@ impl LivePool {
     pub(super) fn new(plan: PoolPlan) -> Self {
         let lasting = Lasting {
             name: plan.name.clone(),
-            slots: Pool::new(spec(&plan, &[], |_| Start::Idle), now),
+            slots: Pool::new(spec(&plan, &[]), now),
             backends: ArcSwap::default(),
             metrics: PoolMetrics::default(),
             told_of_queue: AtomicBool::new(false),
@@ -115,15 +115,13 @@ impl LivePool {
         &self.lasting
     }
 
-    /// Gives it these backends. One that was there before under the same key keeps its count; one that is no longer
-    /// named finishes its work, and is known until [`Self::forget`].
-    ///
-    /// One that is new begins as `start` says.
-    pub(crate) fn order(&self, members: Vec<Member>, start: impl Fn(BackendKey) -> Start) {
-        let spec = spec(&self.plan, &members, start);
+    /// Gives it these backends; one that is new to it starts as it is said. One that was there before under the same key
+    /// keeps its count; one that is no longer named finishes its work, and is known until [`Lasting::forget`].
+    pub(crate) fn order(&self, members: Vec<(Member, Start)>) {
+        let spec = spec(&self.plan, &members);
         // Known before it can be granted, and for as long as something is at work on it.
         let mut backends = HashMap::clone(&self.backends.load());
-        backends.extend(by_key(members));
+        backends.extend(members.into_iter().map(|(member, _)| (member.key, member.backend)));
         self.backends.store(Arc::new(backends));
         self.slots.reconfigure(spec);
         self.wants_probe.notify_one();
@@ -133,7 +131,7 @@ impl LivePool {
     pub(crate) fn remove(&self) {
         // Known before anybody is refused for it.
         self.is_removed.store(true, Ordering::Release);
-        self.slots.reconfigure(spec(&self.plan, &[], |_| Start::Idle));
+        self.slots.reconfigure(spec(&self.plan, &[]));
         self.slots.dismiss();
     }
 
@@ -184,12 +182,12 @@ impl Lasting {
     }
 }
 
-fn by_key(members: Vec<Member>) -> HashMap<BackendKey, Arc<Backend>> {
-    members.into_iter().map(|member| (member.key, member.backend)).collect()
-}
-
-fn spec(plan: &PoolPlan, members: &[Member], start: impl Fn(BackendKey) -> Start) -> PoolSpec {
-    let backend = |&Member { key, slots, .. }: &Member| BackendSpec { key, slots, start: start(key) };
+fn spec(plan: &PoolPlan, members: &[(Member, Start)]) -> PoolSpec {
+    let backend = |(member, start): &(Member, Start)| BackendSpec {
+        key: member.key,
+        slots: member.slots,
+        start: *start,
+    };
     PoolSpec {
         backends: members.iter().map(backend).collect(),
         queue_length: plan.queue.length,

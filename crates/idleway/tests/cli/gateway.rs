@@ -146,3 +146,24 @@ fn until_gone(backends: &[(String, String)]) {
         assert!(since.elapsed() < PATIENCE, "a backend is still there");
     }
 }
+
+/// At three in the morning one wants to know what it waits for, and for how long that may go on.
+#[test]
+fn a_stop_says_what_it_waits_for() {
+    let backend = Running::backend(&["--delay", "3s"]);
+    let mut gateway = Running::start_logging_to(
+        Stdio::piped(),
+        &["run", "--listen", "127.0.0.1:0", "--threads", "1", &backend.url],
+    );
+    let running = send(&gateway.url, "POST /process", "[1]");
+    backend.until(|witness| witness["now"] == 1);
+    gateway.signal("-TERM");
+    let mut log = BufReader::new(gateway.child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = log.find(|line| line.contains("waiting for")).unwrap();
+    let name = backend.url.strip_prefix("http://").unwrap();
+    assert!(told.contains(&format!("waiting for default/{name}: 1 request, ")), "{told}");
+    assert!(told.contains(" s so far") && told.contains("seconds_left=2"), "{told}");
+    assert_eq!(answer(running).0, 200);
+    assert_eq!(gateway.exit_code(), Some(0));
+    assert!(log.any(|line| line.ends_with("stopped")));
+}

@@ -5,6 +5,8 @@ use super::*;
 /// Each key that takes a text, `@`, and a value that is right for it.
 const KEYS: &[(&str, &str)] = &[
     ("listen = @", "127.0.0.7:7707"),
+    ("cold_start = @", "7707s"),
+    ("handover = @", "/secret/7707"),
     ("drain_delay = @", "7707s"),
     ("drain_timeout = @", "7707s"),
     ("trusted = [@]", "10.77.0.0/16"),

@@ -59,6 +59,8 @@ fn lines(keys: &'static [(&'static str, &'static [&'static str])]) -> impl Strat
 const TOP: &[(&str, &[&str])] = &[
     ("listen", &[r#""[::1]:1""#, r#""0.0.0.0:65535""#]),
     ("threads", &["1", "1024"]),
+    ("cold_start", &[r#""trust""#, r#""prove""#, r#""90s""#]),
+    ("handover", &[r#""relative""#, r#""/a \\ b/c""#]),
     ("drain_delay", &[r#""0""#, r#""5s""#]),
     ("drain_timeout", &[r#""0""#, r#""1ms""#, r#""90s""#]),
     ("access_log", &["true", "false"]),

@@ -19,6 +19,7 @@ mod abandon;
 mod bounds;
 mod busy;
 mod chaos;
+mod cold_start;
 mod deadline;
 mod departure;
 mod expect;

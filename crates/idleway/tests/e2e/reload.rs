@@ -18,7 +18,7 @@ fn try_reload(gateway: &Gateway, config: &str) -> Result<(), NotReloaded> {
 }
 
 #[track_caller]
-fn reload(gateway: &Gateway, config: &str) {
+pub(crate) fn reload(gateway: &Gateway, config: &str) {
     try_reload(gateway, config).unwrap();
 }
 
