@@ -132,7 +132,7 @@ fn two_hundred_reloads_under_load_lose_nothing() {
         (next.fair, next.slots_per_key) = (reload % 2 == 0, (reload % 3 == 0).then_some(1 + reload % 2));
         drop(stage.reconfigure(NOW, next));
         let counts = stage.counts();
-        assert_eq!(counts.busy as usize + counts.waiting as usize, held.len() + tickets.len());
+        assert_eq!(counts.busy + counts.waiting, (held.len() + tickets.len()) as u64);
         if reload % 10 == 9
             && let Some(slot) = held.pop()
         {
