@@ -25,7 +25,8 @@ impl<C, W> Dispatcher<C, W> {
     /// is taken out by [`Self::take_held`]. A slot that frees still goes to a waiter that may use it; who comes is served, and
     /// waits, as long as anything is left to wait for, and is refused for [`Reason::Draining`] after that. Where nothing is
     /// left so are those in line. What rests until a time or a proof is held until it is free. From here on `reconfigure`
-    /// gives nothing back: it adds no backend and no slot.
+    /// gives nothing back: it adds no backend and no slot. What somebody else has at work at its backends is not this pool's to
+    /// tell: who needs to know it reads [`BackendView::elsewhere`](crate::backend::BackendView) before.
     ///
     /// Called again, it tells of all backends once more.
     pub fn cede(&mut self, now: Time) -> (Vec<Held>, Effects<C, W>) {
@@ -39,8 +40,8 @@ impl<C, W> Dispatcher<C, W> {
         (held, effects)
     }
 
-    /// From now on [`Self::take_held`] tells of this backend, until it has been told 0, or it is removed and named again. The
-    /// answer is how many of its slots are this pool's now; 0 for unknown keys.
+    /// From now on [`Self::take_held`] tells of this backend, until it is removed and that has been told 0, or it is removed and
+    /// named again: then it is this pool's. The answer is how many of its slots are this pool's now; 0 for unknown keys.
     ///
     /// So learns the next owner of a backend that was removed here what is still at work for this pool.
     pub fn watch(&mut self, backend: BackendKey) -> u32 {
@@ -62,8 +63,6 @@ impl<C, W> Dispatcher<C, W> {
             let slots = match self.by_key.get(&backend) {
                 None => 0,
                 Some(&at) if self.is_ceding => self.cede_idle(at, &mut effects).slots,
-                // Removed, quiet, and named again before that was told.
-                Some(&at) if self.backends[at as usize].told.is_none() => continue,
                 Some(_) => self.watch(backend),
             };
             held.push(Held { backend, slots });

@@ -68,7 +68,7 @@ impl<C, W> Dispatcher<C, W> {
             let is_watched = !backend.is_over() && backend.told.is_some();
             assert!(!self.is_ceding || backend.is_over() || is_watched, "{backend:?}");
             let is_listed = self.untold.contains(&backend.key);
-            assert!(!is_watched || is_listed == self.is_untold(backend), "{backend:?}");
+            assert!(backend.is_over() || is_listed == (is_watched && self.is_untold(backend)), "{backend:?}");
         }
         assert_eq!(sum, self.totals);
         let live = || (0_u32..).zip(&self.backends).filter(|(_, backend)| !backend.is_over());

@@ -205,7 +205,6 @@ impl<C, W> Dispatcher<C, W> {
             }
             self.awaiting_probe.remove(&key);
             match self.backends[at as usize].told.take() {
-                // It may have been watched in a life before this one.
                 None => {}
                 Some(0) => _ = self.untold.remove(&key),
                 Some(_) => _ = self.untold.insert(key),
@@ -276,6 +275,8 @@ impl<C, W> Dispatcher<C, W> {
     }
 
     fn add(&mut self, spec: BackendSpec) {
+        // Whoever waits for the last word on one of this name waits in vain: it is this pool's again.
+        self.untold.remove(&spec.key);
         let backend = Backend::new(spec, self.policy);
         let at = if let Some(at) = self.forgotten.pop() {
             self.backends[at as usize] = backend;

@@ -123,6 +123,7 @@ impl Naive {
             Start::Unproven => site.lay_to_rest(self.name_strangers(site.slots), Until::Proof),
             Start::Until(end) => site.lay_to_rest(self.name_strangers(site.slots), Until::Time(end)),
         }
+        self.last_words.remove(&spec.key);
         self.sites.insert(spec.key, site);
     }
 
@@ -189,11 +190,8 @@ impl Naive {
     pub(crate) fn take_held(&mut self, closed: &[Connection]) -> Vec<(BackendKey, usize)> {
         let untold: Vec<_> =
             self.sites.iter().filter(|(_, site)| self.is_untold(site)).map(|(key, _)| *key).collect();
-        let mut held: BTreeMap<_, _> = std::mem::take(&mut self.last_words)
-            .into_iter()
-            .filter(|key| !self.sites.contains_key(key))
-            .map(|key| (key, 0))
-            .collect();
+        let mut held: BTreeMap<_, _> =
+            std::mem::take(&mut self.last_words).into_iter().map(|key| (key, 0)).collect();
         for key in untold {
             let slots = if self.is_ceding { self.cede_idle(key, closed) } else { self.watch(key) };
             held.insert(key, slots);
