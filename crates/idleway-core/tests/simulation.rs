@@ -101,6 +101,7 @@ struct World {
     /// Slots that rest without proof, and whose work is the doubt.
     doubts: BTreeMap<u32, Name>,
     limits: BTreeMap<BackendKey, u32>,
+    health: HealthPolicy,
     /// The most slots of one key, since `reconfigure`.
     slots_per_key: Option<u32>,
     crashed: BTreeSet<BackendKey>,
@@ -126,7 +127,7 @@ impl World {
         ]);
         spec.backends.iter_mut().for_each(|backend| backend.start = start);
         let limits = limits(&spec);
-        let slots_per_key = spec.slots_per_key;
+        let (slots_per_key, health) = (spec.slots_per_key, spec.health);
         let clients = (0..CLIENTS).map(|_| {
             let key = Key(random.below(4));
             Client { key, lane: random.one_of(&Lane::ALL), ..Client::default() }
@@ -144,6 +145,7 @@ impl World {
             woken: VecDeque::new(),
             doubts: BTreeMap::new(),
             limits,
+            health,
             slots_per_key,
             crashed: BTreeSet::new(),
             elsewhere: BTreeMap::new(),
@@ -279,6 +281,10 @@ impl World {
                 for backend in &mut spec.backends {
                     backend.start = Start::Elsewhere(self.elsewhere.get(&backend.key).copied().unwrap_or(0));
                 }
+                // Most reloads change other things.
+                let health = self.health;
+                self.health = if self.random.one_in(3) { spec.health } else { health };
+                spec.health = self.health;
                 self.limits = limits(&spec);
                 self.slots_per_key = spec.slots_per_key;
                 let effects = self.dispatcher.reconfigure(self.now, spec);

@@ -25,18 +25,40 @@ const AGEING: u64 = 10_000_000_000 / UNIT;
 
 #[derive(Clone, Debug)]
 enum Call {
-    Arrive { ask: Ask, wait: Option<u64>, looks: bool },
+    Arrive {
+        ask: Ask,
+        wait: Option<u64>,
+        looks: bool,
+    },
     Look(usize),
     Leave(usize),
     Linger(usize),
     Doubt(usize),
     Report(usize, Outcome),
-    Release { which: usize, outcome: Outcome, keeps: bool },
-    Rest { which: usize, time: Option<u64> },
-    Pass { units: u64, ticks: bool },
-    Reconfigure(PoolSpec),
+    Release {
+        which: usize,
+        outcome: Outcome,
+        keeps: bool,
+    },
+    Rest {
+        which: usize,
+        time: Option<u64>,
+    },
+    Pass {
+        units: u64,
+        ticks: bool,
+    },
+    /// `keeps`: the health policy and the rules for keys stay as they are.
+    Reconfigure {
+        spec: PoolSpec,
+        keeps: bool,
+    },
     Observe(BackendKey, Outcome),
-    Withhold { which: usize, units: u64, keeps: bool },
+    Withhold {
+        which: usize,
+        units: u64,
+        keeps: bool,
+    },
     Prove(BackendKey),
     SetMode(BackendKey, Mode),
     Probe(BackendKey),
@@ -140,7 +162,7 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(which, outcome, keeps)| Call::Release { which, outcome, keeps }),
         30 => (which, prop::option::of(0_u64..5)).prop_map(|(which, time)| Call::Rest { which, time }),
         70 => (units, any::<bool>()).prop_map(|(units, ticks)| Call::Pass { units, ticks }),
-        20 => pool().prop_map(Call::Reconfigure),
+        30 => (pool(), any::<bool>()).prop_map(|(spec, keeps)| Call::Reconfigure { spec, keeps }),
         20 => (key(), outcome()).prop_map(|(key, outcome)| Call::Observe(key, outcome)),
         15 => (which, 0_u64..5, any::<bool>())
             .prop_map(|(which, units, keeps)| Call::Withhold { which, units, keeps }),
@@ -305,8 +327,12 @@ impl Test {
     fn order(&mut self, call: Call) {
         let now = self.naive.now;
         let effects = match call {
-            Call::Reconfigure(spec) => {
-                let spec = from_now(now, spec);
+            Call::Reconfigure { spec, keeps } => {
+                let mut spec = from_now(now, spec);
+                if keeps {
+                    let PoolSpec { health, fair, slots_per_key, .. } = *self.naive.spec();
+                    (spec.health, spec.fair, spec.slots_per_key) = (health, fair, slots_per_key);
+                }
                 let effects = self.real.dispatcher.reconfigure(now, spec.clone());
                 let (wakes, closed) = split(effects);
                 self.naive.closed.extend(&closed);

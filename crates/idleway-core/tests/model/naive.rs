@@ -115,6 +115,11 @@ impl Naive {
         naive
     }
 
+    /// What was ordered last.
+    pub(crate) fn spec(&self) -> &PoolSpec {
+        &self.spec
+    }
+
     fn add(&mut self, spec: BackendSpec) {
         let mut site = Site { health: Condition::new(self.spec.health), ..Site::new(spec.slots as usize) };
         match spec.start {
