@@ -75,6 +75,15 @@ impl RequestHead {
         })
     }
 
+    /// The head as it was received, from the first byte of the request line to the empty line.
+    #[must_use]
+    pub fn as_received(&self) -> &[u8] {
+        let bytes = self.fields.bytes();
+        // Behind it may stand what the reader needed of its own.
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
+        &bytes[..end]
+    }
+
     /// The method: a token, as received, never `CONNECT` or `TRACE`.
     #[must_use]
     pub fn method(&self) -> &str {

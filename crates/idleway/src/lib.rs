@@ -110,10 +110,12 @@ pub use edits::{Authority, EditFault, Edits};
 pub use error::Reject;
 pub use event::{Event, Events};
 pub use gateway::{
-    BackendCounts, BackendStatus, Body, BodyError, Builder, Drained, Gateway, Mount, NotReloaded, Peer,
-    PoolStatus, Reloads, Remaining, SlotCounts, Stop, Totals, run_gateway,
+    BackendCounts, BackendStatus, Bequest, Body, BodyError, Builder, Drained, Gateway, Heritage, Mount,
+    NotReloaded, Peer, PoolStatus, Reloads, Remaining, SlotCounts, Stop, Totals, run_gateway,
 };
 pub use hook::{Answered, Arrival, Denial, Hook, Verdict};
+pub use live::Bequeathed;
+pub use net::Passed;
 
 // What stands in the types above.
 pub use idleway_core::{Lane, Reason};

@@ -1,6 +1,7 @@
 //! What is in force now: the current Snapshot, and what outlives it.
 
 mod backend;
+mod heir;
 mod pool;
 mod readiness;
 mod reloaded;
@@ -15,6 +16,8 @@ use idleway_core::{BackendKey, Time};
 use tokio::sync::broadcast;
 
 pub(crate) use self::backend::Backend;
+pub use self::heir::Bequeathed;
+pub(crate) use self::heir::Heir;
 pub(crate) use self::pool::{Lasting, LivePool, Member};
 pub(crate) use self::readiness::{Readiness, Stage};
 pub(crate) use self::reloaded::Reloaded;
@@ -36,6 +39,7 @@ pub(crate) struct Live {
     pub(crate) stage: Stage,
     /// What came of its reloads.
     pub(crate) reloaded: Reloaded,
+    heir: OnceLock<Heir>,
     via: String,
     keys: Keys,
     hook: Option<Arc<dyn Hook>>,
@@ -61,6 +65,7 @@ impl Live {
             leaving: ArcSwap::default(),
             stage: Stage::default(),
             reloaded: Reloaded::default(),
+            heir: OnceLock::new(),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
             keys: Keys::default(),
             hook,
@@ -143,6 +148,16 @@ impl Live {
             // The last one may have gone just now.
             let _ = self.events.send(event());
         }
+    }
+
+    /// The process that takes this one's place, once there is one.
+    pub(crate) fn heir(&self) -> Option<&Heir> {
+        self.heir.get()
+    }
+
+    /// From now on there is one; answers whether there was none before.
+    pub(crate) fn set_heir(&self, heir: Heir) -> bool {
+        self.heir.set(heir).is_ok()
     }
 
     /// Notes what came of a reload, and tells whoever looks on.

@@ -39,8 +39,9 @@ pub(crate) struct Members {
 pub(crate) enum Past {
     /// Nothing: this is taken for true.
     Unknown(ColdStart),
-    /// The process before tells how many Slots of which backend are busy still; of the others nothing is.
-    Told(HashMap<String, u32>),
+    /// The process before tells how many Slots of which backend are busy still. Until it has told of `all` of them
+    /// everything is.
+    Told { held: HashMap<String, u32>, all: bool },
 }
 
 /// One backend as a Plan lists it, or one for each address of a name.
@@ -238,7 +239,10 @@ impl Members {
         let taken = self.moves.iter().filter(|known| known.to.1 == member.key);
         let taken: u64 = taken.map(|known| count(&known.from.0, known.from.1)).sum();
         let before = match &self.past {
-            Past::Told(held) => held.get(&member.backend.name).copied().unwrap_or_default(),
+            Past::Told { held, all } => {
+                let of_others = if *all { 0 } else { member.slots };
+                held.get(&member.backend.name).copied().unwrap_or(of_others)
+            }
             Past::Unknown(_) => 0,
         };
         u32::try_from(taken).unwrap_or(u32::MAX).saturating_add(before)
@@ -261,6 +265,47 @@ impl Members {
             pool.slots.set_elsewhere(member.key, self.elsewhere(member, at_work));
         }
         self.moves.retain(|known| at_work(&known.from.0, known.from.1) > 0);
+    }
+
+    /// The process before says how many Slots of a backend it has still.
+    pub(super) fn note_held(&mut self, name: &str, slots: u32) {
+        let Past::Told { held, .. } = &mut self.past else { return };
+        held.insert(name.to_owned(), slots);
+        for (pool, member) in self.now_listed().filter(|(_, member)| member.backend.name == name) {
+            pool.slots.set_elsewhere(member.key, self.elsewhere(member, at_work));
+        }
+    }
+
+    /// What the process before has still.
+    pub(super) fn held_by_past(&self) -> Vec<(String, u32)> {
+        match &self.past {
+            Past::Told { held, .. } => held.iter().map(|(name, slots)| (name.clone(), *slots)).collect(),
+            Past::Unknown(_) => Vec::new(),
+        }
+    }
+
+    /// The process before has told of all that it has: what it did not speak of is idle.
+    pub(super) fn note_all_told(&mut self) {
+        if let Past::Told { all, .. } = &mut self.past {
+            *all = true;
+        }
+        for (pool, member) in self.now_listed() {
+            pool.slots.set_elsewhere(member.key, self.elsewhere(member, at_work));
+        }
+    }
+
+    /// The process before has ended. Where it did not say that it was done, nobody knows what its backends are at.
+    pub(super) fn note_end_of_past(&mut self) {
+        let Past::Told { held, all } = &mut self.past else { return };
+        let (held, all) = (std::mem::take(held), std::mem::replace(all, true));
+        let is_held = |member: &Member| held.get(&member.backend.name).map_or(!all, |slots| *slots > 0);
+        for (pool, member) in self.now_listed().filter(|(_, member)| is_held(member)) {
+            tracing::warn!(
+                pool = %pool.name, backend = %member.backend.name,
+                "the process before ended and did not say what is at work here: its slots rest until a probe is answered"
+            );
+            pool.slots.doubt_elsewhere(member.key);
+        }
     }
 
     /// The backends of the Plan in force.

@@ -27,11 +27,19 @@ const AT_ONCE: usize = 64;
 /// How long a new Plan waits for the first look-up of its names.
 const LOOK_UP: Duration = Duration::from_secs(2);
 
-/// A Plan to be put in force; `done` is told when it is.
+/// What the task is told.
 #[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) plan: Box<Plan>,
-    pub(crate) done: oneshot::Sender<()>,
+pub(crate) enum Order {
+    /// A Plan to be put in force; `done` is told when it is.
+    Plan { plan: Box<Plan>, done: oneshot::Sender<()> },
+    /// The process before has so many Slots of a backend still.
+    Held { backend: String, slots: u32 },
+    /// It has told of all that it has; `done` is told when that is known.
+    AllTold { done: oneshot::Sender<()> },
+    /// It has ended.
+    PastOver,
+    /// The process that takes this one's place is to know what the one before has still; `done` is told when it was told.
+    TellHeir { done: oneshot::Sender<()> },
 }
 
 /// Keeps the pools' backends. `first` is told when each name was looked up once. Never ends.
@@ -62,18 +70,40 @@ pub(crate) async fn keep(
                 look_ups.again(&name, members.pause(&name));
                 unseen = unseen.saturating_sub(1);
             }
-            Some(Order { plan, done }) = orders.recv() => {
-                let next = live.plan_next(*plan);
-                // Before it is in force: no request is to be told that there is no backend where one was not looked for yet.
-                let known: HashSet<_> = members.names().collect();
-                let new = Members::names_of(&next).filter(|name| !known.contains(name));
-                let found = look_up_all(new).await;
-                members.follow(&next, &found, || live.put_in_force(&next));
-                look_ups.begin(members.names());
-                upkeep.follow(&live);
-                // Whoever ordered it may have gone.
-                let _ = done.send(());
-            }
+            Some(order) = orders.recv() => match order {
+                Order::Held { backend, slots } => {
+                    members.note_held(&backend, slots);
+                    if let Some(heir) = live.heir() {
+                        heir.tell_of_past(backend, slots).await;
+                    }
+                }
+                Order::TellHeir { done } => {
+                    for (backend, slots) in members.held_by_past() {
+                        if let Some(heir) = live.heir() {
+                            heir.tell_of_past(backend, slots).await;
+                        }
+                    }
+                    let _ = done.send(());
+                }
+                Order::AllTold { done } => {
+                    members.note_all_told();
+                    let _ = done.send(());
+                }
+                Order::PastOver => members.note_end_of_past(),
+                Order::Plan { plan, done } => {
+                    let next = live.plan_next(*plan);
+                    // Before it is in force: no request is to be told that there is no backend where one was not looked
+                    // for yet.
+                    let known: HashSet<_> = members.names().collect();
+                    let new = Members::names_of(&next).filter(|name| !known.contains(name));
+                    let found = look_up_all(new).await;
+                    members.follow(&next, &found, || live.put_in_force(&next));
+                    look_ups.begin(members.names());
+                    upkeep.follow(&live);
+                    // Whoever ordered it may have gone.
+                    let _ = done.send(());
+                }
+            },
             _ = sweep.tick(), if members.has_leavers() => {
                 members.sweep();
                 upkeep.follow(&live);

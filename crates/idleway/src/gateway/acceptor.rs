@@ -31,11 +31,12 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts on this socket, once the names in the Plan were looked up. The second part of the answer ends with it.
+    /// Accepts on this socket, once the names in the Plan were looked up and where there is a `begin` it has come. The second part of the answer ends with it.
     pub(super) fn start(
         engine: &Engine,
         listener: TcpListener,
         are_resolved: oneshot::Receiver<()>,
+        begin: Option<oneshot::Receiver<()>>,
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let runtime = engine.runtime().clone();
         let address = Mutex::new(listener.local_addr()?);
@@ -52,8 +53,15 @@ impl Acceptor {
                 () = stopped.notified() => return,
                 _ = tokio::time::timeout(LOOK_UP, are_resolved) => {}
             }
+            if let Some(begin) = begin {
+                // Who has told that there will be a word has ended without it: there is nothing to wait for.
+                tokio::select! {
+                    () = stopped.notified() => return,
+                    _ = begin => {}
+                }
+            }
             let serve = move |stream, peer, admission| {
-                proxy::serve(Arc::clone(&live), Approach::Tcp(stream), peer, admission)
+                proxy::serve(Arc::clone(&live), Approach::Tcp(stream), peer, admission, Vec::new())
             };
             let mut listener = Some(listener);
             while let Some(socket) = listener.take() {

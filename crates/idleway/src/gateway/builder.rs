@@ -5,8 +5,11 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::Gateway;
 use super::counts::Drained;
+use super::handover::Heritage;
 use super::mount::Mount;
 use crate::config::Plan;
 use crate::hook::{All, Hook};
@@ -37,7 +40,20 @@ impl Builder {
     /// What the system says where threads or their event loops cannot be had.
     pub fn start(self, listener: TcpListener) -> io::Result<Gateway> {
         let hook = self.hook_of_all();
-        Gateway::launch(self.plan, hook, listener)
+        Gateway::launch(self.plan, hook, listener, None)
+    }
+
+    /// As [`Builder::start`], in place of another process that serves the same backends still. Clients are accepted, and Slots
+    /// granted, as far as that one has told by the [`Heritage`] what it is at.
+    ///
+    /// # Errors
+    /// What the system says where threads or their event loops cannot be had.
+    pub fn inherit(self, listener: TcpListener) -> io::Result<(Gateway, Heritage)> {
+        let hook = self.hook_of_all();
+        let (begin, begun) = oneshot::channel();
+        let gateway = Gateway::launch(self.plan, hook, listener, Some(begun))?;
+        let heritage = Heritage::new(&gateway, begin);
+        Ok((gateway, heritage))
     }
 
     /// Serves on the socket until `shutdown` resolves, then stops as [`Gateway::shutdown`] does. For a task of a program

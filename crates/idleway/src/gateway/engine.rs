@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::counts::{Drained, SlotCounts};
@@ -40,6 +40,8 @@ pub(super) struct Engine {
     pub(super) cores: Cores,
     pub(super) places: Arc<Places>,
     pub(super) orders: mpsc::Sender<Order>,
+    /// Tells the process that takes this one's place, if there is one, what is held here still.
+    pub(super) heir: Mutex<Option<JoinHandle<()>>>,
     /// Held so that they end with it.
     _control: JoinSet<()>,
 }
@@ -49,10 +51,13 @@ impl Engine {
     pub(super) fn start(
         plan: Plan,
         hook: Option<Arc<dyn Hook>>,
-        past: Option<HashMap<String, u32>>,
+        inherits: bool,
         cores: Cores,
     ) -> (Self, oneshot::Receiver<()>) {
-        let past = past.map_or(Past::Unknown(plan.cold_start), Past::Told);
+        let past = match inherits {
+            true => Past::Told { held: HashMap::new(), all: false },
+            false => Past::Unknown(plan.cold_start),
+        };
         let places = Places::new(plan.limits.connections);
         let live = Live::new(plan, hook);
         let (runtime, core) = (cores.first().runtime(), cores.first().index());
@@ -63,14 +68,18 @@ impl Engine {
         let (resolved, are_resolved) = oneshot::channel();
         let mut control = JoinSet::new();
         control.spawn_on(keep(Arc::clone(&live), members, upkeep, ordered, resolved), runtime);
-        (Self { live, cores, places, orders, _control: control }, are_resolved)
+        (Self { live, cores, places, orders, heir: Mutex::new(None), _control: control }, are_resolved)
     }
 
     /// Lets what runs end within the Plan's `drain_timeout`, also what nobody waits for any more. Whoever is still in line
     /// then is answered 503.
     pub(super) async fn drain(&self) -> Drained {
         self.live.stage.reach(Readiness::Draining);
-        self.cores.leave();
+        match self.live.heir() {
+            // What becomes idle goes to it.
+            Some(_) => self.cores.hand_over(),
+            None => self.cores.leave(),
+        }
         let end = Instant::now() + self.live.snapshot().plan.drain_timeout;
         let mut told = std::pin::pin!(self.tell_what_remains(end));
         let mut all = std::pin::pin!(self.places.all_free());
@@ -79,6 +88,7 @@ impl Engine {
             () = told.as_mut() => false,
         };
         if !is_over {
+            self.cores.leave();
             // Whoever is still in line has not run: it is told so.
             self.live.pools().iter().for_each(|pool| pool.slots.dismiss());
             let _ = tokio::time::timeout(PARTING, all).await;
@@ -90,6 +100,16 @@ impl Engine {
                 () = tokio::time::sleep(LOOK) => {}
                 () = told.as_mut() => break,
             }
+        }
+        let telling = self.heir.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut telling) = telling {
+            // Whatever is held after the time is over, the heir has to find out itself.
+            if tokio::time::timeout_at(end, &mut telling).await.is_err() {
+                telling.abort();
+            }
+        }
+        if let Some(heir) = self.live.heir() {
+            heir.close();
         }
         let slots = SlotCounts::of(&self.live);
         Drained { cut: self.cores.connections(), abandoned: slots.lingering + slots.resting }

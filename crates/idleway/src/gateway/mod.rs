@@ -5,6 +5,7 @@ mod body;
 mod builder;
 mod counts;
 mod engine;
+mod handover;
 mod mount;
 mod places;
 mod reload;
@@ -14,7 +15,9 @@ mod stop;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use self::acceptor::Acceptor;
@@ -22,6 +25,7 @@ pub use self::body::{Body, BodyError};
 pub use self::builder::Builder;
 pub use self::counts::{BackendCounts, BackendStatus, Drained, PoolStatus, SlotCounts, Totals};
 use self::engine::Engine;
+pub use self::handover::{Bequest, Heritage};
 pub use self::mount::{Mount, Peer};
 pub use self::reload::{NotReloaded, Reloads};
 pub use self::remaining::Remaining;
@@ -59,10 +63,15 @@ impl Gateway {
         Self::builder(plan).start(listener)
     }
 
-    fn launch(plan: Plan, hook: Option<Arc<dyn Hook>>, listener: TcpListener) -> io::Result<Self> {
+    fn launch(
+        plan: Plan,
+        hook: Option<Arc<dyn Hook>>,
+        listener: TcpListener,
+        begin: Option<oneshot::Receiver<()>>,
+    ) -> io::Result<Self> {
         let cores = Cores::start(plan.threads)?;
-        let (engine, are_resolved) = Engine::start(plan, hook, None, cores);
-        let (acceptor, accepting) = Acceptor::start(&engine, listener, are_resolved)?;
+        let (engine, are_resolved) = Engine::start(plan, hook, begin.is_some(), cores);
+        let (acceptor, accepting) = Acceptor::start(&engine, listener, are_resolved, begin)?;
         let reloads = Reloads::new(&engine, Some(Arc::clone(&acceptor)));
         Ok(Self { engine, acceptor, accepting, reloads })
     }
@@ -116,8 +125,12 @@ impl Gateway {
     pub fn shutdown(self) -> Drained {
         let Self { engine, acceptor, accepting, .. } = self;
         engine.live.stage.reach(Readiness::Draining);
-        engine.cores.part();
-        let delay = engine.live.snapshot().plan.drain_delay;
+        let (mut delay, has_heir) = (engine.live.snapshot().plan.drain_delay, engine.live.heir().is_some());
+        if has_heir {
+            delay = Duration::ZERO;
+        } else {
+            engine.cores.part();
+        }
         let runtime = engine.runtime().clone();
         let drained = async {
             if !delay.is_zero() {

@@ -64,7 +64,7 @@ impl Mount {
     pub(super) fn start(plan: Plan, hook: Option<Arc<dyn Hook>>) -> io::Result<Self> {
         let cores = Cores::guest(current_runtime()?);
         // Who comes before names were looked up once waits for that with its first attempt.
-        let (engine, _) = Engine::start(plan, hook, None, cores);
+        let (engine, _) = Engine::start(plan, hook, false, cores);
         let reloads = Reloads::new(&engine, None);
         Ok(Self(Arc::new(Mounted { engine, reloads, cut: Notify::new() })))
     }
@@ -97,7 +97,7 @@ impl Mount {
             // What is done for the pools goes on as long as somebody waits for it.
             let live = Arc::clone(&serving.engine.live);
             tokio::select! {
-                () = proxy::serve(live, approach, peer, admission) => {}
+                () = proxy::serve(live, approach, peer, admission, Vec::new()) => {}
                 () = serving.cut.notified() => {}
             }
         });

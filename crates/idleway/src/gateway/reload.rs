@@ -82,7 +82,7 @@ impl Reloads {
         }
         let connections = plan.limits.connections;
         let (done, is_done) = oneshot::channel();
-        let order = Order { plan: Box::new(plan), done };
+        let order = Order::Plan { plan: Box::new(plan), done };
         orders.send(order).await.map_err(|_| NotReloaded::Stopping)?;
         is_done.await.map_err(|_| NotReloaded::Stopping)?;
         places.resize(connections, runtime);

@@ -50,12 +50,23 @@ pub(crate) struct ClientLimits {
 #[derive(Debug)]
 pub(crate) enum Next {
     Request(Box<RequestHead>),
-    /// No request comes any more: the client closed, was silent for too long, or the gateway stops.
+    /// No request comes any more: the client closed, or was silent for too long.
     Over,
+    /// Not a byte of another request has come, and the gateway stops or hands over.
+    Leaving,
     /// What came is no request.
     Refused(Refusal),
     /// The head began but did not end in time.
     TooSlow,
+}
+
+/// A client's connection on its way from one process to another.
+#[derive(Debug)]
+pub struct Passed {
+    /// The connection itself.
+    pub stream: std::net::TcpStream,
+    /// What was read from it and not answered: whole requests or the beginning of one.
+    pub read: Vec<u8>,
 }
 
 /// The client has gone: how it showed.
@@ -169,8 +180,8 @@ impl Client {
                 begun = true;
                 self.clock.set_after(limits.head_timeout);
             }
-            if !begun && (leave.as_mut().poll(cx).is_ready() || self.core.is_leaving()) {
-                return Poll::Ready(Next::Over);
+            if !begun && (leave.as_mut().poll(cx).is_ready() || self.core.wants_no_idle()) {
+                return Poll::Ready(Next::Leaving);
             }
             ready!(self.clock.poll_over(cx));
             Poll::Ready(if begun { Next::TooSlow } else { Next::Over })
@@ -188,6 +199,21 @@ impl Client {
         self.answering = false;
         self.question = None;
         Next::Request(Box::new(head))
+    }
+
+    /// The request at its turn is to be read again, as if it had not been: its head, and so much of its body.
+    pub(crate) fn put_back(&mut self, request: Vec<u8>) {
+        self.wire.put_back(request);
+    }
+
+    /// The connection, for another process, with what was read of it and not answered; none where it has failed, or is
+    /// no socket.
+    pub(crate) async fn hand_over(mut self, silence: Duration) -> Option<Passed> {
+        self.flush(silence).await.ok()?;
+        match self.wire.into_parts() {
+            (Approach::Tcp(stream), read) => Some(Passed { stream: stream.into_std().ok()?, read }),
+            (Approach::Pipe(..), _) => None,
+        }
     }
 
     /// The body of the request at its turn may have so many bytes.

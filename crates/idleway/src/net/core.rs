@@ -21,10 +21,12 @@ pub(crate) struct CoreHandle {
 
 /// Each connection serves as many requests as its client wants.
 const OPEN: u8 = 0;
+/// Idle connections are handed to another process.
+const HANDING: u8 = 1;
 /// Each answer tells its client that it is the connection's last.
-const PARTING: u8 = 1;
+const PARTING: u8 = 2;
 /// Connections end; idle ones at once.
-const LEAVING: u8 = 2;
+const LEAVING: u8 = 3;
 
 impl CoreHandle {
     fn new(index: Core, runtime: Handle) -> Arc<Self> {
@@ -53,6 +55,12 @@ impl CoreHandle {
     /// Told to stop: idle connections end too.
     pub(crate) fn is_leaving(&self) -> bool {
         self.stage.load(Ordering::Acquire) >= LEAVING
+    }
+
+    /// Idle connections have no place here any more, wherever they go.
+    pub(crate) fn wants_no_idle(&self) -> bool {
+        let stage = self.stage.load(Ordering::Acquire);
+        stage == HANDING || stage >= LEAVING
     }
 
     /// Wakes the idle connections of this core when the gateway stops.
@@ -134,6 +142,14 @@ impl Cores {
             }
         }
         least
+    }
+
+    /// Idle connections are handed to another process, the others when they are idle.
+    pub(crate) fn hand_over(&self) {
+        for core in &self.cores {
+            core.stage.fetch_max(HANDING, Ordering::AcqRel);
+            core.leave.notify_waiters();
+        }
     }
 
     /// Connections end after the request they are at; idle ones still take one.

@@ -85,6 +85,17 @@ impl<S: Transport> Wire<S> {
         self.stream
     }
 
+    /// The stream, and the bytes that were read ahead of their turn.
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.inbox)
+    }
+
+    /// What was read is to be read again, before what comes.
+    pub(crate) fn put_back(&mut self, mut bytes: Vec<u8>) {
+        bytes.append(&mut self.inbox);
+        self.inbox = bytes;
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }

@@ -42,7 +42,7 @@ pub(super) async fn forward<'a>(
         record.joined(now);
         let permit = match client.stays_for(pool.slots.acquire(ask.clone())).await? {
             Ok(permit) => permit,
-            Err(refusal) if is_elsewhere_now(refusal.reason, pool) && upload.is_at_hand(client) => {
+            Err(refusal) if is_elsewhere_now(refusal.reason, pool, live) && upload.is_at_hand(client) => {
                 luggage.upload = Some(upload);
                 return Err(Stop::Removed(refused(refusal, last_failure, pool, asking)));
             }
@@ -84,9 +84,11 @@ pub(super) async fn forward<'a>(
     }
 }
 
-/// Whether it has no Slot since a reload has removed its pool: then the routes may know another.
-fn is_elsewhere_now(reason: Reason, pool: &LivePool) -> bool {
-    matches!(reason, Reason::Draining | Reason::NoBackendUp) && pool.is_removed()
+/// Whether it has no Slot since a reload has removed its pool, or all Slots are another process's: then the routes may
+/// know another, or that one has it.
+fn is_elsewhere_now(reason: Reason, pool: &LivePool, live: &Live) -> bool {
+    let has_no_slots = matches!(reason, Reason::Draining | Reason::NoBackendUp);
+    has_no_slots && (pool.is_removed() || live.heir().is_some())
 }
 
 /// The one reason of a request that got no Slot.

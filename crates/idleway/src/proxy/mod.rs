@@ -47,16 +47,25 @@ use crate::config::Abandon;
 use crate::edits::{Edits, Rewrite};
 use crate::error::Reject;
 use crate::hook::Changes;
-use crate::live::{Live, LivePool, Snapshot};
+use crate::live::{Bequeathed, Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::net::{Admission, Approach, Client, Departed, Next};
 use crate::route::{Asked, Route, Visible};
 
 /// Serves one client connection: its requests in order, until it ends.
-pub(crate) async fn serve(live: Arc<Live>, stream: Approach, peer: SocketAddr, admission: Admission) {
+///
+/// `read` is what another process has read of it before.
+pub(crate) async fn serve(
+    live: Arc<Live>,
+    stream: Approach,
+    peer: SocketAddr,
+    admission: Admission,
+    read: Vec<u8>,
+) {
     let core = Arc::clone(admission.seat.core());
     let mut snapshot = live.snapshot();
     let mut client = Client::new(stream, peer, Arc::clone(&core), snapshot.client.head_timeout);
+    client.put_back(read);
     let mut leave = pin!(core.leave().notified());
     let ended = loop {
         let next = client.next_request(&snapshot.client, leave.as_mut()).await;
@@ -71,6 +80,7 @@ pub(crate) async fn serve(live: Arc<Live>, stream: Approach, peer: SocketAddr, a
             }
             Next::TooSlow => Box::pin(refuse(&mut client, &snapshot, Reject::HeadTooSlow)).await,
             Next::Over => Ended::Gone,
+            Next::Leaving => Ended::Left,
         };
         if ended != Ended::Kept {
             break ended;
@@ -79,6 +89,7 @@ pub(crate) async fn serve(live: Arc<Live>, stream: Approach, peer: SocketAddr, a
     match ended {
         Ended::Kept | Ended::Gone => {}
         Ended::Reset => client.reset(),
+        Ended::Left => Box::pin(hand_over(client, &live, &snapshot)).await,
         Ended::Closed => {
             let silence = snapshot.client.write;
             Box::pin(client.close(silence)).await;
@@ -90,8 +101,18 @@ pub(crate) async fn serve(live: Arc<Live>, stream: Approach, peer: SocketAddr, a
 // since this one holds them all.
 const _: fn(Arc<Live>, Approach, SocketAddr, Admission) = |live, stream, peer, admission| {
     fn is_send(_: impl Send) {}
-    is_send(serve(live, stream, peer, admission));
+    is_send(serve(live, stream, peer, admission, Vec::new()));
 };
+
+/// Gives the connection to the process that takes this one's place, if there is one; else it ends.
+async fn hand_over(client: Client, live: &Live, snapshot: &Snapshot) {
+    if let Some(heir) = live.heir()
+        && let Some(passed) = client.hand_over(snapshot.client.write).await
+    {
+        // Where nobody takes it, it ends with what is dropped here.
+        heir.give(Bequeathed::Client(passed)).await;
+    }
+}
 
 /// What becomes of the client's connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +125,8 @@ enum Ended {
     Reset,
     /// There is nobody left.
     Gone,
+    /// It is no longer wanted here: it is idle, or its request has not run and is to be read again, by whoever gets it.
+    Left,
 }
 
 /// Why a request's way ended early.
@@ -143,11 +166,16 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
             changes = made;
             record.labels(&changes.labels);
             // What came is what is told; what the hook has made of it is what is done.
-            let request = changes.request.as_ref().unwrap_or(&request);
+            let received = &request;
+            let request = changes.request.as_ref().unwrap_or(received);
             let (mut snapshot, mut later) = (snapshot, &later);
             loop {
                 match travel(client, live, snapshot, request, &changes, &mut record, &mut luggage).await {
                     // By the routes that there are now, if there are others.
+                    Err(Stop::Removed(_)) if live.heir().is_some() && luggage.put_back(client, received) => {
+                        record.forget();
+                        break Ok(Ended::Left);
+                    }
                     Err(Stop::Removed(reject)) => {
                         let (next, after) = later.next(live);
                         if std::ptr::eq(next, snapshot) {
@@ -209,6 +237,15 @@ struct Luggage {
     joined: Option<Instant>,
     /// How long it may wait, where it said so itself and that holds.
     applied: Option<u64>,
+}
+
+impl Luggage {
+    /// Has the client's connection stand as if the request had not been read; false where that cannot be.
+    fn put_back(&mut self, client: &mut Client, request: &Request) -> bool {
+        let Some(body) = self.upload.as_ref().and_then(Upload::as_received) else { return false };
+        client.put_back([request.head.as_received(), &body].concat());
+        true
+    }
 }
 
 /// Where a request goes.

@@ -140,6 +140,11 @@ impl<'a> Record<'a> {
         self.reason = Some(format!("departed: {how}"));
     }
 
+    /// It is not told here: another process has it from the start.
+    pub(super) fn forget(&mut self) {
+        (self.is_told, self.hook) = (false, None);
+    }
+
     /// It has come to its end.
     pub(super) fn end(&mut self, received: u64) {
         self.received = received;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use idleway_h1::{Framing, Trailers};
+use idleway_h1::{CHUNK_SUFFIX, Framing, Trailers, chunk_prefix, last_chunk_with};
 
 use super::Stop;
 use crate::error::Reject;
@@ -70,6 +70,24 @@ impl Upload {
     /// Whether all that was read of the body is still here, so that it can be sent again.
     pub(super) fn is_at_hand(&self, client: &Client) -> bool {
         client.body_received() == self.buffer.len() as u64
+    }
+
+    /// What was read of the body as a client would send it; none where that cannot be told any more.
+    pub(super) fn as_received(&self) -> Option<Vec<u8>> {
+        match self.framing {
+            Framing::Chunked if !self.complete || self.trailers.is_some() => None,
+            Framing::Chunked => {
+                let mut body = Vec::with_capacity(self.buffer.len() + 32);
+                if !self.buffer.is_empty() {
+                    body.extend_from_slice(chunk_prefix(self.buffer.len()).as_ref());
+                    body.extend_from_slice(&self.buffer);
+                    body.extend_from_slice(CHUNK_SUFFIX);
+                }
+                last_chunk_with(&mut body, []);
+                Some(body)
+            }
+            _ => Some(self.buffer.clone()),
+        }
     }
 
     /// How the body is announced to the backend.

@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and says what it could not try"
 )]
 
+mod handover;
 mod harness;
 #[path = "../../../idleway-h1/tests/oracles/python.rs"]
 mod python;

@@ -1,0 +1,218 @@
+//! One gateway takes the place of another that runs, in the same program or, where whoever starts them carries what is
+//! said from one process to the other, in another one.
+//!
+//! Nothing is lost on the way: whoever is connected goes to the new one, with a request that has not run; what runs ends
+//! in the old one. And the limit holds, since the new one has the Slots that the old one has said it has let go.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::Poll;
+
+use idleway_core::BackendKey;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Gateway;
+use super::engine::Engine;
+use super::places::Places;
+use crate::control::Order;
+use crate::live::{Bequeathed, Heir, Live, LivePool, Readiness};
+use crate::net::{Admission, Approach, CoreHandle, Cores, Passed};
+use crate::proxy;
+
+/// What waits to be taken by the heir.
+const WAITING: usize = 64;
+
+/// What a gateway leaves to the one that takes its place: first all Slots that it has still, then what changes about that
+/// and its clients, until [`Gateway::shutdown`] is done.
+#[derive(Debug)]
+pub struct Bequest(mpsc::Receiver<Bequeathed>);
+
+impl Bequest {
+    /// The next thing; none when there is nothing more to come.
+    pub async fn next(&mut self) -> Option<Bequeathed> {
+        self.0.recv().await
+    }
+
+    /// The same, where there is no runtime.
+    pub fn blocking_next(&mut self) -> Option<Bequeathed> {
+        self.0.blocking_recv()
+    }
+}
+
+impl Gateway {
+    /// Leaves all that it has to another gateway. Nobody is accepted any more; what runs goes on here, to be waited for by
+    /// [`Gateway::shutdown`]. None where it stops already, or has an heir.
+    pub fn bequeath(&self) -> Option<Bequest> {
+        let Engine { live, cores, orders, heir, .. } = &self.engine;
+        let (sender, bequest) = mpsc::channel(WAITING);
+        let (past, told) = mpsc::channel(WAITING);
+        if live.stage.now() == Readiness::Draining || !live.set_heir(Heir::new(sender, past)) {
+            return None;
+        }
+        live.stage.reach(Readiness::Draining);
+        self.acceptor.stop();
+        let telling = self.engine.runtime().spawn(tell_what_is_held(Arc::clone(live), told, orders.clone()));
+        *heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(telling);
+        cores.hand_over();
+        Some(Bequest(bequest))
+    }
+}
+
+/// Tells the heir which Slots are taken here still, and by the process before this one, until none is or it has gone.
+async fn tell_what_is_held(
+    live: Arc<Live>,
+    mut past: mpsc::Receiver<(String, u32)>,
+    orders: mpsc::Sender<Order>,
+) {
+    let Some(heir) = live.heir() else { return };
+    let pools = live.pools();
+    let mut held = Held::default();
+    let (done, mut is_done) = oneshot::channel();
+    // Where nobody takes the order there is no past.
+    let _ = orders.send(Order::TellHeir { done }).await;
+    loop {
+        let (backend, slots) = tokio::select! {
+            biased;
+            Some(told) = past.recv() => told,
+            _ = &mut is_done => break,
+        };
+        if !heir.give(held.note(Part::Past(backend.clone()), || backend, slots)).await {
+            return;
+        }
+    }
+    for (nth, pool) in pools.iter().enumerate() {
+        for change in pool.slots.cede() {
+            if !heir.give(held.note_own(nth, pool, change)).await {
+                return;
+            }
+        }
+        // Whoever stands in line has not run: it goes to the heir.
+        pool.slots.dismiss();
+    }
+    if !heir.give(Bequeathed::AllTold).await {
+        return;
+    }
+    let mut changes: Vec<_> = pools.iter().map(|pool| pool.slots.held_changes()).collect();
+    while !held.is_nothing() {
+        let changed = poll_fn(|cx| {
+            let ready =
+                changes.iter_mut().enumerate().find_map(|(nth, changes)| match Pin::new(changes).poll(cx) {
+                    Poll::Ready(changed) => Some((nth, changed)),
+                    Poll::Pending => None,
+                });
+            ready.map_or(Poll::Pending, Poll::Ready)
+        });
+        let told: Vec<_> = tokio::select! {
+            (nth, changed) = changed => changed.into_iter().map(|change| held.note_own(nth, &pools[nth], change)).collect(),
+            Some((backend, slots)) = past.recv() => vec![held.note(Part::Past(backend.clone()), || backend, slots)],
+        };
+        for told in told {
+            if !heir.give(told).await {
+                return;
+            }
+        }
+    }
+}
+
+/// How many Slots of each backend are held, whatever pools it is in.
+#[derive(Debug, Default)]
+struct Held {
+    parts: HashMap<Part, (String, u32)>,
+    sums: HashMap<String, u32>,
+}
+
+/// Who holds Slots of a backend.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Part {
+    /// This gateway, in one of its pools.
+    Own(usize, BackendKey),
+    /// The process before this one.
+    Past(String),
+}
+
+impl Held {
+    fn note_own(&mut self, pool: usize, of: &LivePool, change: idleway_core::Held) -> Bequeathed {
+        // Looked up once: in the end the pool has forgotten it.
+        let name = || of.backend(change.backend).map_or_else(String::new, |backend| backend.name.clone());
+        self.note(Part::Own(pool, change.backend), name, change.slots)
+    }
+
+    fn note(&mut self, part: Part, name: impl FnOnce() -> String, slots: u32) -> Bequeathed {
+        let (backend, part) = self.parts.entry(part).or_insert_with(|| (name(), 0));
+        let sum = self.sums.entry(backend.clone()).or_default();
+        *sum = sum.saturating_sub(*part).saturating_add(slots);
+        *part = slots;
+        Bequeathed::Held { backend: backend.clone(), slots: *sum }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.parts.values().all(|(_, slots)| *slots == 0)
+    }
+}
+
+/// How a gateway that takes the place of another learns of it.
+#[derive(Debug)]
+pub struct Heritage {
+    live: Arc<Live>,
+    places: Arc<Places>,
+    cores: Vec<Arc<CoreHandle>>,
+    orders: mpsc::Sender<Order>,
+    begin: Option<oneshot::Sender<()>>,
+}
+
+impl Heritage {
+    pub(super) fn new(gateway: &Gateway, begin: oneshot::Sender<()>) -> Self {
+        let engine = &gateway.engine;
+        Self {
+            live: Arc::clone(&engine.live),
+            places: Arc::clone(&engine.places),
+            cores: engine.cores.all().to_vec(),
+            orders: engine.orders.clone(),
+            begin: Some(begin),
+        }
+    }
+
+    /// Takes what the one before leaves.
+    pub async fn take(&mut self, bequeathed: Bequeathed) {
+        match bequeathed {
+            // An order is lost only where this gateway has ended itself.
+            Bequeathed::Held { backend, slots } => {
+                let _ = self.orders.send(Order::Held { backend, slots }).await;
+            }
+            Bequeathed::AllTold => {
+                let (done, is_done) = oneshot::channel();
+                let _ = self.orders.send(Order::AllTold { done }).await;
+                let _ = is_done.await;
+                if let Some(begin) = self.begin.take() {
+                    let _ = begin.send(());
+                }
+            }
+            Bequeathed::Client(client) => self.welcome(client).await,
+        }
+    }
+
+    /// The one before has ended: what it has not let go rests until a probe is answered.
+    pub async fn end(mut self) {
+        let _ = self.orders.send(Order::PastOver).await;
+        if let Some(begin) = self.begin.take() {
+            let _ = begin.send(());
+        }
+    }
+
+    async fn welcome(&self, Passed { stream, read }: Passed) {
+        let Ok(place) = Arc::clone(self.places.free()).acquire_owned().await else { return };
+        // One that has gone meanwhile has no peer.
+        let Ok(peer) = stream.peer_addr() else { return };
+        let core = Cores::least_busy(&self.cores);
+        let admission = Admission::new(core.seat(), place);
+        let live = Arc::clone(&self.live);
+        core.runtime().spawn(async move {
+            match tokio::net::TcpStream::from_std(stream) {
+                Ok(stream) => proxy::serve(live, Approach::Tcp(stream), peer, admission, read).await,
+                Err(error) => tracing::debug!(%peer, %error, "the connection was gone before it was served"),
+            }
+        });
+    }
+}

@@ -1,0 +1,199 @@
+//! One gateway takes the place of another: nothing is lost, and the limit holds across the two.
+
+use std::net::TcpListener;
+use std::thread::{self, JoinHandle};
+
+use idleway::config::Plan;
+use idleway::{Bequeathed, Drained, Gateway};
+
+use crate::harness::*;
+
+const LINE: &str = "queue = { length = 20, wait = \"60s\" }";
+
+/// Gateways that follow one another on one socket.
+struct Succession {
+    socket: TcpListener,
+    gateway: Gateway,
+    config: String,
+    /// What becomes of those before.
+    leaving: Vec<JoinHandle<Drained>>,
+}
+
+impl Succession {
+    fn start(config: String) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let gateway = Gateway::start(plan(&config), socket.try_clone().unwrap()).unwrap();
+        Self { socket, gateway, config, leaving: Vec::new() }
+    }
+
+    /// Another one takes the place of this one, and has begun when this returns.
+    fn next(&mut self) {
+        let builder = Gateway::builder(plan(&self.config));
+        let (next, mut heritage) = builder.inherit(self.socket.try_clone().unwrap()).unwrap();
+        let before = std::mem::replace(&mut self.gateway, next);
+        let mut bequest = before.bequeath().expect("one heir");
+        assert!(before.bequeath().is_none(), "a second heir");
+        let (begun, has_begun) = std::sync::mpsc::sync_channel(1);
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                while let Some(bequeathed) = bequest.next().await {
+                    let is_all = matches!(bequeathed, Bequeathed::AllTold);
+                    heritage.take(bequeathed).await;
+                    if is_all {
+                        begun.send(()).unwrap();
+                    }
+                }
+                heritage.end().await;
+            });
+        });
+        self.leaving.push(thread::spawn(move || before.shutdown()));
+        has_begun.recv_timeout(PATIENCE).expect("the word to begin");
+    }
+}
+
+fn plan(config: &str) -> Plan {
+    Plan::from_toml(&format!("threads = 2\n{config}"), "test.toml").unwrap()
+}
+
+fn gated(gate: &Gate) -> Backend {
+    let door = gate.door();
+    Backend::new(move |visit| {
+        let body = visit.body()?;
+        door.pass()?;
+        let text = format!("{} {}", visit.path(), body.len());
+        visit.finish(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
+    })
+}
+
+/// What runs ends where it began; who waits and who is idle goes over, and none of them notices.
+#[test]
+fn what_runs_is_finished_and_who_waits_or_is_idle_goes_over() {
+    let gate = Gate::new();
+    let backend = gated(&gate);
+    let mut gateways = Succession::start(format!("backends = [{:?}]\n{LINE}", backend.url()));
+    let mut idle = Client::asking(&gateways.gateway, get("/first"));
+    gate.pass_one();
+    assert_eq!(idle.answer().text(), "/first 0");
+    let mut running = Client::asking(&gateways.gateway, post("/running", "x"));
+    backend.until_at_work();
+    let mut waiting = Client::asking(&gateways.gateway, post("/waiting", "body"));
+    until_slots(&gateways.gateway, "one in line", |slots| slots.waiting == 1);
+    gateways.next();
+    let gateway = &gateways.gateway;
+    until_slots(gateway, "its Slot is taken elsewhere", |slots| {
+        (slots.idle, slots.resting, slots.waiting) == (0, 1, 1)
+    });
+    idle.send(get("/second"));
+    until_slots(gateway, "two in line", |slots| slots.waiting == 2);
+    assert_eq!(backend.paths(), ["/first", "/running"]);
+    gate.open();
+    assert_eq!(running.answer().text(), "/running 1");
+    assert_eq!(waiting.answer().text(), "/waiting 4");
+    assert_eq!(idle.answer().text(), "/second 0");
+    // They stay connected: with the new one.
+    for client in [&mut running, &mut waiting, &mut idle] {
+        client.send(get("/again"));
+        assert_eq!(client.answer().text(), "/again 0");
+    }
+    until_all_idle(&gateways.gateway, 1);
+    for leaving in gateways.leaving {
+        let Drained { cut, abandoned, .. } = leaving.join().unwrap();
+        assert_eq!((cut, abandoned), (0, 0));
+    }
+    assert_eq!(backend.seen().peak, 1);
+}
+
+/// A client that sends its body when it is told to, one that sends chunks, one that has only begun its head, and one
+/// that has sent half of its body.
+#[test]
+fn requests_in_every_stage_before_they_run_go_over() {
+    let gate = Gate::new();
+    let backend = gated(&gate);
+    let mut gateways = Succession::start(format!("backends = [{:?}]\n{LINE}", backend.url()));
+    let mut running = Client::asking(&gateways.gateway, get("/running"));
+    backend.until_at_work();
+    let connect = |text: &str| {
+        let mut client = Client::connect(gateways.gateway.address());
+        client.wire.write(text).unwrap();
+        client
+    };
+    let mut expecting =
+        connect("POST /expecting HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    let mut chunked = connect(
+        "POST /chunked HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+    );
+    until_slots(&gateways.gateway, "two in line", |slots| slots.waiting == 2);
+    let mut partial = connect("POST /partial HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc");
+    let mut begun = connect("GET /begun HTT");
+    gateways.next();
+    until_slots(&gateways.gateway, "two in line", |slots| slots.waiting == 2);
+    begun.wire.write("P/1.1\r\nHost: h\r\n\r\n").unwrap();
+    partial.wire.write("def").unwrap();
+    until_slots(&gateways.gateway, "four in line", |slots| slots.waiting == 4);
+    gate.open();
+    assert_eq!(running.answer().text(), "/running 0");
+    assert_eq!(expecting.head().word(1), "100");
+    expecting.wire.write("xyz").unwrap();
+    assert_eq!(expecting.try_answer("POST").unwrap().text(), "/expecting 3");
+    assert_eq!(chunked.try_answer("POST").unwrap().text(), "/chunked 5");
+    assert_eq!(partial.try_answer("POST").unwrap().text(), "/partial 6");
+    assert_eq!(begun.try_answer("GET").unwrap().text(), "/begun 0");
+    assert_eq!(backend.seen().peak, 1);
+}
+
+/// Nobody is there to say what the one before has still: its backends prove that they are idle.
+#[test]
+fn a_process_that_ends_without_a_word_is_not_believed_to_be_idle() {
+    let gate = Gate::new();
+    let backend = gated(&gate);
+    let config = format!("backends = [{:?}]\n{LINE}", backend.url());
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (gateway, mut heritage) = Gateway::builder(plan(&config)).inherit(socket).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let name = backend.url().trim_start_matches("http://").to_owned();
+        heritage.take(Bequeathed::Held { backend: name, slots: 1 }).await;
+        heritage.take(Bequeathed::AllTold).await;
+    });
+    let mut client = Client::asking(&gateway, get("/work"));
+    until_slots(&gateway, "one in line", |slots| (slots.resting, slots.waiting) == (1, 1));
+    assert!(backend.paths().is_empty());
+    runtime.block_on(heritage.end());
+    backend.until_at_work();
+    assert_eq!(backend.paths(), ["/"], "the proof");
+    gate.open();
+    assert_eq!(client.answer().text(), "/work 0");
+}
+
+/// Twenty of them, under clients that keep their connections and clients that do not.
+#[test]
+fn twenty_in_a_row_under_traffic_lose_nothing() {
+    let backends: Vec<_> = (0..3).map(|_| Backend::new(|visit| visit.answer("a"))).collect();
+    let urls: Vec<_> = backends.iter().map(Backend::url).collect();
+    let mut gateways = Succession::start(format!("backends = {urls:?}\n{LINE}"));
+    let address = gateways.gateway.address();
+    let mut afresh = 0;
+    under_traffic(address, 8, "/", || {
+        for _ in 0..20 {
+            gateways.next();
+            for _ in 0..10 {
+                let mut client = Client::connect(address);
+                client.send(get("/"));
+                assert_eq!(client.answer().status(), 200);
+                afresh += 1;
+            }
+        }
+    });
+    assert_eq!(afresh, 200);
+    for backend in &backends {
+        let seen = backend.seen();
+        assert!(seen.overlaps.is_empty() && seen.faults.is_empty(), "{:?} {:?}", seen.overlaps, seen.faults);
+        assert!(seen.executions.values().all(|times| *times == 1));
+    }
+    for leaving in gateways.leaving {
+        let Drained { cut, abandoned, .. } = leaving.join().unwrap();
+        assert_eq!((cut, abandoned), (0, 0));
+    }
+    until_all_idle(&gateways.gateway, 3);
+}
