@@ -110,8 +110,8 @@ pub use edits::{Authority, EditFault, Edits};
 pub use error::Reject;
 pub use event::{Event, Events};
 pub use gateway::{
-    BackendCounts, BackendStatus, Bequest, Body, BodyError, Builder, Drained, Gateway, Heritage, Mount,
-    NotReloaded, Peer, PoolStatus, Reloads, Remaining, SlotCounts, Stop, Totals, run_gateway,
+    BackendCounts, BackendStatus, Bequest, Body, BodyError, Builder, Drained, Gateway, Handle, Heritage,
+    Mount, NotReloaded, Peer, PoolStatus, Remaining, SlotCounts, Stop, Totals, Wish, run_gateway,
 };
 pub use hook::{Answered, Arrival, Denial, Hook, Verdict};
 pub use live::Bequeathed;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fmt, io, thread};
 
 use idleway::config::{Faults, Overrides, Plan, Source};
-use idleway::{NotReloaded, Reloads};
+use idleway::{Handle, NotReloaded};
 
 use crate::watch::Watch;
 use crate::{descriptors, listener};
@@ -51,13 +51,13 @@ impl fmt::Display for Trouble {
 ///
 /// # Errors
 /// Signals cannot be caught, or there is no thread to be had.
-pub(crate) fn follow(origin: Origin, reloads: Reloads, seen: Option<Source>) -> io::Result<()> {
+pub(crate) fn follow(origin: Origin, gateway: Handle, seen: Option<Source>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let hangup = {
         let _within = runtime.enter();
         Hangup::catch()?
     };
-    let follower = Follower { origin, reloads, seen: seen.map(|source| source.text().to_owned()) };
+    let follower = Follower { origin, gateway, seen: seen.map(|source| source.text().to_owned()) };
     thread::Builder::new().name("reload".to_owned()).spawn(move || {
         runtime.block_on(follower.follow(hangup));
     })?;
@@ -66,7 +66,7 @@ pub(crate) fn follow(origin: Origin, reloads: Reloads, seen: Option<Source>) -> 
 
 struct Follower {
     origin: Origin,
-    reloads: Reloads,
+    gateway: Handle,
     /// The text that was read last, good or bad: one that is the same is no news.
     seen: Option<String>,
 }
@@ -125,7 +125,7 @@ impl Follower {
             Err(trouble) => {
                 // Of a Plan that was refused they know.
                 if !matches!(trouble, Trouble::Refused(_)) {
-                    self.reloads.failed(trouble.to_string());
+                    self.gateway.failed(trouble.to_string());
                 }
                 tell(&trouble, &file, why);
             }
@@ -141,11 +141,11 @@ impl Follower {
         descriptors::fit(&mut plan);
         let listen = plan.listen;
         let socket = self.socket_for(&plan)?;
-        self.reloads.reload(plan).await.map_err(Trouble::Refused)?;
+        self.gateway.reload(plan).await.map_err(Trouble::Refused)?;
         if let Some(socket) = socket {
-            self.reloads.listen_on(socket).await.map_err(|error| Trouble::Listener(error.into()))?;
+            self.gateway.listen_on(socket).await.map_err(|error| Trouble::Listener(error.into()))?;
             self.origin.listen = listen;
-            if let Some(address) = self.reloads.address() {
+            if let Some(address) = self.gateway.address() {
                 tracing::info!(url = listener::url(address), "clients are accepted here now");
             }
         }

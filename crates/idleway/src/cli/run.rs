@@ -56,7 +56,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let stop = Stop::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen };
     let gateway = start(plan)?;
-    reload::follow(origin, gateway.reloads(), source).context("cannot wait for reloads")?;
+    reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
     say(&listener::url(gateway.address()));
     // Told twice, it has not ended in order.
     stop.end(gateway).map(|_| ()).ok_or(Failure::Found(1))

@@ -24,7 +24,8 @@ const SOCKETS: usize = 4;
 /// Accepts the clients of a gateway.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    address: Mutex<SocketAddr>,
+    /// Where, and by what; none once nobody is accepted any more.
+    socket: Mutex<(SocketAddr, Option<TcpListener>)>,
     sockets: mpsc::Sender<tokio::net::TcpListener>,
     stop: Arc<Notify>,
     runtime: tokio::runtime::Handle,
@@ -39,7 +40,7 @@ impl Acceptor {
         begin: Option<oneshot::Receiver<()>>,
     ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
         let runtime = engine.runtime().clone();
-        let address = Mutex::new(listener.local_addr()?);
+        let socket = Mutex::new((listener.local_addr()?, Some(listener.try_clone()?)));
         let listener = registered(listener, &runtime)?;
         let (sockets, mut next) = mpsc::channel(SOCKETS);
         let stop = Arc::new(Notify::new());
@@ -74,25 +75,33 @@ impl Acceptor {
                 take_those_who_came(accepting).await;
             }
         });
-        Ok((Arc::new(Self { address, sockets, stop, runtime }), accepting))
+        Ok((Arc::new(Self { socket, sockets, stop, runtime }), accepting))
     }
 
     /// Where clients are accepted now.
     pub(super) fn address(&self) -> SocketAddr {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The socket, once more; none once nobody is accepted any more.
+    pub(super) fn socket(&self) -> io::Result<Option<TcpListener>> {
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        socket.1.as_ref().map(TcpListener::try_clone).transpose()
     }
 
     /// Accepts on this socket in place of the one before.
     pub(super) async fn turn_to(&self, listener: TcpListener) -> io::Result<()> {
-        let address = listener.local_addr()?;
+        let next = (listener.local_addr()?, Some(listener.try_clone()?));
         let listener = registered(listener, &self.runtime)?;
         self.sockets.send(listener).await.map_err(io::Error::other)?;
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
 
     /// Accepts nobody who comes from now on.
     pub(super) fn stop(&self) {
+        // As long as it is held anywhere, the system lets clients in.
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).1.take();
         self.stop.notify_one();
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::counts::{Drained, SlotCounts};
+use super::handover::Telling;
 use super::places::Places;
 use super::remaining::Remaining;
 use crate::config::Plan;
@@ -41,7 +42,7 @@ pub(super) struct Engine {
     pub(super) places: Arc<Places>,
     pub(super) orders: mpsc::Sender<Order>,
     /// Tells the process that takes this one's place, if there is one, what is held here still.
-    pub(super) heir: Mutex<Option<JoinHandle<()>>>,
+    pub(super) telling: Arc<Telling>,
     /// Held so that they end with it.
     _control: JoinSet<()>,
 }
@@ -68,7 +69,7 @@ impl Engine {
         let (resolved, are_resolved) = oneshot::channel();
         let mut control = JoinSet::new();
         control.spawn_on(keep(Arc::clone(&live), members, upkeep, ordered, resolved), runtime);
-        (Self { live, cores, places, orders, heir: Mutex::new(None), _control: control }, are_resolved)
+        (Self { live, cores, places, orders, telling: Arc::default(), _control: control }, are_resolved)
     }
 
     /// Lets what runs end within the Plan's `drain_timeout`, also what nobody waits for any more. Whoever is still in line
@@ -77,7 +78,7 @@ impl Engine {
         self.live.stage.reach(Readiness::Draining);
         match self.live.heir() {
             // What becomes idle goes to it.
-            Some(_) => self.cores.hand_over(),
+            Some(_) => Cores::hand_over(self.cores.all()),
             None => self.cores.leave(),
         }
         let end = Instant::now() + self.live.snapshot().plan.drain_timeout;
@@ -101,13 +102,7 @@ impl Engine {
                 () = told.as_mut() => break,
             }
         }
-        let telling = self.heir.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut telling) = telling {
-            // Whatever is held after the time is over, the heir has to find out itself.
-            if tokio::time::timeout_at(end, &mut telling).await.is_err() {
-                telling.abort();
-            }
-        }
+        self.telling.end(end).await;
         if let Some(heir) = self.live.heir() {
             heir.close();
         }

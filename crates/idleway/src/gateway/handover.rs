@@ -7,14 +7,15 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use idleway_core::BackendKey;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::Gateway;
-use super::engine::Engine;
 use super::places::Places;
 use crate::control::Order;
 use crate::live::{Bequeathed, Heir, Live, LivePool, Readiness};
@@ -41,27 +42,38 @@ impl Bequest {
     }
 }
 
-impl Gateway {
-    /// Leaves all that it has to another gateway. Nobody is accepted any more; what runs goes on here, to be waited for by
-    /// [`Gateway::shutdown`]. None where it stops already, or has an heir.
-    pub fn bequeath(&self) -> Option<Bequest> {
-        let Engine { live, cores, orders, heir, .. } = &self.engine;
-        let (sender, bequest) = mpsc::channel(WAITING);
+impl Bequest {
+    /// What this gateway leaves, and where it hears what the one before it has still; none where it has an heir already.
+    pub(super) fn of(live: &Live) -> Option<(Self, mpsc::Receiver<(String, u32)>)> {
+        let (heir, bequest) = mpsc::channel(WAITING);
         let (past, told) = mpsc::channel(WAITING);
-        if live.stage.now() == Readiness::Draining || !live.set_heir(Heir::new(sender, past)) {
-            return None;
+        let is_first = live.stage.now() != Readiness::Draining && live.set_heir(Heir::new(heir, past));
+        is_first.then_some((Self(bequest), told))
+    }
+}
+
+/// The task that tells the heir what is held here still, once there is one.
+#[derive(Debug, Default)]
+pub(super) struct Telling(Mutex<Option<JoinHandle<()>>>);
+
+impl Telling {
+    pub(super) fn begin(&self, task: JoinHandle<()>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// Waits until there is nothing more to tell, or until the time is over: then the heir has to find out itself.
+    pub(super) async fn end(&self, at: Instant) {
+        let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut task) = task
+            && timeout_at(at, &mut task).await.is_err()
+        {
+            task.abort();
         }
-        live.stage.reach(Readiness::Draining);
-        self.acceptor.stop();
-        let telling = self.engine.runtime().spawn(tell_what_is_held(Arc::clone(live), told, orders.clone()));
-        *heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(telling);
-        cores.hand_over();
-        Some(Bequest(bequest))
     }
 }
 
 /// Tells the heir which Slots are taken here still, and by the process before this one, until none is or it has gone.
-async fn tell_what_is_held(
+pub(super) async fn tell_what_is_held(
     live: Arc<Live>,
     mut past: mpsc::Receiver<(String, u32)>,
     orders: mpsc::Sender<Order>,

@@ -5,10 +5,10 @@ mod body;
 mod builder;
 mod counts;
 mod engine;
+mod handle;
 mod handover;
 mod mount;
 mod places;
-mod reload;
 mod remaining;
 mod stop;
 
@@ -25,11 +25,12 @@ pub use self::body::{Body, BodyError};
 pub use self::builder::Builder;
 pub use self::counts::{BackendCounts, BackendStatus, Drained, PoolStatus, SlotCounts, Totals};
 use self::engine::Engine;
+pub use self::handle::{Handle, NotReloaded};
 pub use self::handover::{Bequest, Heritage};
 pub use self::mount::{Mount, Peer};
-pub use self::reload::{NotReloaded, Reloads};
+
 pub use self::remaining::Remaining;
-pub use self::stop::{Stop, run_gateway};
+pub use self::stop::{Stop, Wish, run_gateway};
 use crate::config::Plan;
 use crate::event::Events;
 use crate::hook::Hook;
@@ -45,7 +46,7 @@ pub struct Gateway {
     engine: Engine,
     acceptor: Arc<Acceptor>,
     accepting: JoinHandle<()>,
-    reloads: Reloads,
+    handle: Handle,
 }
 
 impl Gateway {
@@ -72,8 +73,8 @@ impl Gateway {
         let cores = Cores::start(plan.threads)?;
         let (engine, are_resolved) = Engine::start(plan, hook, begin.is_some(), cores);
         let (acceptor, accepting) = Acceptor::start(&engine, listener, are_resolved, begin)?;
-        let reloads = Reloads::new(&engine, Some(Arc::clone(&acceptor)));
-        Ok(Self { engine, acceptor, accepting, reloads })
+        let handle = Handle::new(&engine, Some(Arc::clone(&acceptor)));
+        Ok(Self { engine, acceptor, accepting, handle })
     }
 
     /// The address it listens on.
@@ -81,9 +82,9 @@ impl Gateway {
         self.acceptor.address()
     }
 
-    /// What puts another Plan in force.
-    pub fn reloads(&self) -> Reloads {
-        self.reloads.clone()
+    /// A hold on it, to tell it something while another waits for its end.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// How its Slots stand at this moment.

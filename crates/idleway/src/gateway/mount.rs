@@ -23,7 +23,7 @@ use tokio::task::AbortHandle;
 use super::body::{Body, fields_of};
 use super::counts::{BackendCounts, Drained, PoolStatus, SlotCounts, Totals};
 use super::engine::{Engine, current_runtime};
-use super::reload::Reloads;
+use super::handle::Handle;
 use crate::config::Plan;
 use crate::error::Reject;
 use crate::event::Events;
@@ -44,7 +44,7 @@ pub struct Mount(Arc<Mounted>);
 #[derive(Debug)]
 struct Mounted {
     engine: Engine,
-    reloads: Reloads,
+    handle: Handle,
     /// The time of those that are still at work is over.
     cut: Notify,
 }
@@ -65,8 +65,8 @@ impl Mount {
         let cores = Cores::guest(current_runtime()?);
         // Who comes before names were looked up once waits for that with its first attempt.
         let (engine, _) = Engine::start(plan, hook, false, cores);
-        let reloads = Reloads::new(&engine, None);
-        Ok(Self(Arc::new(Mounted { engine, reloads, cut: Notify::new() })))
+        let handle = Handle::new(&engine, None);
+        Ok(Self(Arc::new(Mounted { engine, handle, cut: Notify::new() })))
     }
 
     /// Answers a request: with a backend's answer, or with the gateway's own, which carries its [`Reject`] among its
@@ -124,9 +124,9 @@ impl Mount {
         }
     }
 
-    /// What puts another Plan in force.
-    pub fn reloads(&self) -> Reloads {
-        self.0.reloads.clone()
+    /// A hold on it, to tell it something.
+    pub fn handle(&self) -> Handle {
+        self.0.handle.clone()
     }
 
     /// How its Slots stand at this moment.

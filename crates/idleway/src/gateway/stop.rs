@@ -1,10 +1,11 @@
 //! When to end: what the system and the terminal say.
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::Gateway;
 use super::counts::Drained;
@@ -48,6 +49,11 @@ impl Stop {
         Ok(Self { runtime, wishes })
     }
 
+    /// Has the wish to stop told from within the program.
+    pub fn wish(&self) -> Wish {
+        Wish(Arc::clone(&self.wishes.own))
+    }
+
     /// Waits for the first wish, then ends the gateway as its Plan says, and tells what came of it; none where a second
     /// wish came before that was done, and the process had better end. Blocks; not to be called within a runtime.
     pub fn end(self, gateway: Gateway) -> Option<Drained> {
@@ -80,6 +86,17 @@ impl Stop {
     }
 }
 
+/// Tells a [`Stop`] that it is time.
+#[derive(Debug, Clone)]
+pub struct Wish(Arc<Notify>);
+
+impl Wish {
+    /// It is; once for each time that this is called.
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// What a gateway that is started next had better know.
 fn told(Drained { cut, abandoned }: Drained) {
     if cut > 0 {
@@ -98,6 +115,7 @@ fn told(Drained { cut, abandoned }: Drained) {
 #[cfg(unix)]
 #[derive(Debug)]
 struct Wishes {
+    own: Arc<Notify>,
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
@@ -107,6 +125,7 @@ impl Wishes {
     fn catch() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Wishes {
+            own: Arc::default(),
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
@@ -114,6 +133,7 @@ impl Wishes {
 
     async fn next(&mut self) {
         tokio::select! {
+            () = self.own.notified() => {}
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
@@ -122,17 +142,22 @@ impl Wishes {
 
 #[cfg(not(unix))]
 #[derive(Debug)]
-struct Wishes;
+struct Wishes {
+    own: Arc<Notify>,
+}
 
 #[cfg(not(unix))]
 impl Wishes {
     fn catch() -> io::Result<Self> {
-        Ok(Wishes)
+        Ok(Wishes { own: Arc::default() })
     }
 
     async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+        tokio::select! {
+            () = self.own.notified() => {}
+            interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() {
+                self.own.notified().await;
+            }
         }
     }
 }

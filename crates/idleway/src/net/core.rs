@@ -145,8 +145,8 @@ impl Cores {
     }
 
     /// Idle connections are handed to another process, the others when they are idle.
-    pub(crate) fn hand_over(&self) {
-        for core in &self.cores {
+    pub(crate) fn hand_over(cores: &[Arc<CoreHandle>]) {
+        for core in cores {
             core.stage.fetch_max(HANDING, Ordering::AcqRel);
             core.leave.notify_waiters();
         }

@@ -31,8 +31,8 @@ impl Succession {
         let builder = Gateway::builder(plan(&self.config));
         let (next, mut heritage) = builder.inherit(self.socket.try_clone().unwrap()).unwrap();
         let before = std::mem::replace(&mut self.gateway, next);
-        let mut bequest = before.bequeath().expect("one heir");
-        assert!(before.bequeath().is_none(), "a second heir");
+        let mut bequest = before.handle().bequeath().expect("one heir");
+        assert!(before.handle().bequeath().is_none(), "a second heir");
         let (begun, has_begun) = std::sync::mpsc::sync_channel(1);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -9,12 +9,12 @@ use idleway::{Gateway, NotReloaded};
 
 use crate::harness::*;
 
-/// Reloads the gateway with this configuration.
+/// Handle the gateway with this configuration.
 fn try_reload(gateway: &Gateway, config: &str) -> Result<(), NotReloaded> {
     let plan = Plan::from_toml(&format!("threads = 2\n{config}"), "test.toml");
     let plan = plan.unwrap_or_else(|faults| panic!("{faults}"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(gateway.reloads().reload(plan))
+    runtime.block_on(gateway.handle().reload(plan))
 }
 
 #[track_caller]
@@ -197,7 +197,7 @@ fn what_cannot_change_is_named_and_nothing_else_does() {
     let gateway = gateway(&[&a], "");
     let plan = Plan::from_toml(&format!("threads = 3\nbackends = [{:?}]", b.url()), "test.toml").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let refused = runtime.block_on(gateway.reloads().reload(plan)).unwrap_err();
+    let refused = runtime.block_on(gateway.handle().reload(plan)).unwrap_err();
     assert_eq!(refused, NotReloaded::NeedsRestart(vec!["threads"]));
     assert_eq!(refused.to_string(), "`threads` cannot change without a restart");
     assert_eq!(answer_of(&gateway, "/"), "a");
@@ -208,7 +208,7 @@ fn who_stops_is_not_reloaded() {
     let gate = Gate::new();
     let a = gated(&gate, "a");
     let gateway = gateway(&[&a], "");
-    let (reloads, address) = (gateway.reloads(), gateway.address());
+    let (reloads, address) = (gateway.handle(), gateway.address());
     let mut running = Client::asking(&gateway, get("/gated"));
     a.until_at_work();
     let mut idle = Client::connect(address);
@@ -233,7 +233,7 @@ fn the_listener_changes() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let after = listener.local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(gateway.reloads().listen_on(listener)).unwrap();
+    runtime.block_on(gateway.handle().listen_on(listener)).unwrap();
     assert_eq!(gateway.address(), after);
     assert_eq!(ask(&gateway, get("/")).text(), "a");
     kept.send(get("/"));

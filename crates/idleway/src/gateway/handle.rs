@@ -1,33 +1,37 @@
-//! Another Plan for a gateway that runs.
+//! What a gateway that runs is told.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::runtime::Handle;
+use tokio::runtime;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::acceptor::Acceptor;
 use super::engine::Engine;
+use super::handover::{Bequest, Telling, tell_what_is_held};
 use super::places::Places;
 use crate::config::Plan;
 use crate::control::Order;
 use crate::live::{Live, Readiness};
+use crate::net::{CoreHandle, Cores};
 
-/// Puts Plans in force, one after another. Clones reload the same gateway, for as long as it runs.
+/// A hold on a gateway, for whoever tells it something while another waits for its end. Clones hold the same one.
 #[derive(Debug, Clone)]
-pub struct Reloads(Arc<Inner>);
+pub struct Handle(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     live: Arc<Live>,
     places: Arc<Places>,
-    runtime: Handle,
+    runtime: runtime::Handle,
     /// Where clients are accepted; none where the gateway is mounted.
     acceptor: Option<Arc<Acceptor>>,
     /// Whose threads it runs on: a guest has those of its host.
     threads: Option<usize>,
+    cores: Vec<Arc<CoreHandle>>,
+    telling: Arc<Telling>,
     /// Locked for as long as a Plan takes to be put in force: of several, the last one holds in the end.
     orders: Mutex<mpsc::Sender<Order>>,
 }
@@ -44,15 +48,17 @@ pub enum NotReloaded {
     Stopping,
 }
 
-impl Reloads {
+impl Handle {
     pub(super) fn new(engine: &Engine, acceptor: Option<Arc<Acceptor>>) -> Self {
-        let Engine { live, places, orders, .. } = engine;
+        let Engine { live, places, orders, cores, telling, .. } = engine;
         Self(Arc::new(Inner {
             live: Arc::clone(live),
             places: Arc::clone(places),
             runtime: engine.runtime().clone(),
             threads: acceptor.as_ref().map(|_| live.snapshot().plan.threads),
             acceptor,
+            cores: cores.all().to_vec(),
+            telling: Arc::clone(telling),
             orders: Mutex::new(orders.clone()),
         }))
     }
@@ -103,6 +109,29 @@ impl Reloads {
             Some(acceptor) => acceptor.turn_to(listener).await,
             None => Err(io::Error::new(io::ErrorKind::Unsupported, "a mounted gateway has no socket")),
         }
+    }
+
+    /// Leaves all that the gateway has to another one. Nobody is accepted any more; what runs goes on, to be waited for by
+    /// [`Gateway::shutdown`](super::Gateway::shutdown). None where it stops already or has an heir, and where it is mounted.
+    pub fn bequeath(&self) -> Option<Bequest> {
+        let Inner { live, cores, runtime, acceptor, telling, orders, .. } = &*self.0;
+        let acceptor = acceptor.as_ref()?;
+        // A Plan that is on its way to be in force is, before anything is left.
+        let orders = orders.blocking_lock();
+        let (bequest, told) = Bequest::of(live)?;
+        live.stage.reach(Readiness::Draining);
+        acceptor.stop();
+        telling.begin(runtime.spawn(tell_what_is_held(Arc::clone(live), told, orders.clone())));
+        Cores::hand_over(cores);
+        Some(bequest)
+    }
+
+    /// The socket on which clients are accepted, once more; none where the gateway is mounted or stopping.
+    ///
+    /// # Errors
+    /// What the system says where the socket cannot be had twice.
+    pub fn socket(&self) -> io::Result<Option<TcpListener>> {
+        self.0.acceptor.as_ref().map_or(Ok(None), |acceptor| acceptor.socket())
     }
 
     /// The Plan in force.
