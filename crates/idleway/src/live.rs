@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use idleway_core::{BackendKey, Time};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 pub(crate) use self::backend::Backend;
 pub use self::heir::Bequeathed;
@@ -40,6 +40,8 @@ pub(crate) struct Live {
     /// What came of its reloads.
     pub(crate) reloaded: Reloaded,
     heir: OnceLock<Heir>,
+    /// The process before this one has ended, or there was none.
+    past: watch::Sender<bool>,
     via: String,
     keys: Keys,
     hook: Option<Arc<dyn Hook>>,
@@ -66,6 +68,7 @@ impl Live {
             stage: Stage::default(),
             reloaded: Reloaded::default(),
             heir: OnceLock::new(),
+            past: watch::Sender::new(true),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
             keys: Keys::default(),
             hook,
@@ -148,6 +151,21 @@ impl Live {
             // The last one may have gone just now.
             let _ = self.events.send(event());
         }
+    }
+
+    /// There is a process before this one, which may send clients until [`Self::end_past`].
+    pub(crate) fn begin_past(&self) {
+        self.past.send_replace(false);
+    }
+
+    pub(crate) fn end_past(&self) {
+        self.past.send_replace(true);
+    }
+
+    /// Resolves when no process before this one sends clients any more.
+    pub(crate) async fn past_is_over(&self) {
+        // An error says that nobody can.
+        let _ = self.past.subscribe().wait_for(|over| *over).await;
     }
 
     /// The process that takes this one's place, once there is one.

@@ -4,8 +4,12 @@ mod cli;
 mod colour;
 mod demo;
 mod descriptors;
+#[cfg(unix)]
+mod handover;
 mod listener;
 mod log;
+#[cfg(unix)]
+mod parcels;
 mod reload;
 mod stdin;
 mod watch;

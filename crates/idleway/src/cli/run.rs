@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -10,6 +10,8 @@ use idleway::config::{Overrides, Plan, Source};
 use idleway::{Gateway, Stop};
 
 use super::{Failure, find, say};
+#[cfg(unix)]
+use crate::handover::{Offer, Predecessor};
 use crate::{descriptors, listener, log, reload};
 
 #[derive(Debug, Args)]
@@ -55,17 +57,58 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let stop = Stop::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen };
+    #[cfg(unix)]
+    let path = plan.handover.clone();
     let gateway = start(plan)?;
     reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
+    #[cfg(unix)]
+    let offer = offer(path.as_deref(), &gateway, &stop)?;
     say(&listener::url(gateway.address()));
     // Told twice, it has not ended in order.
-    stop.end(gateway).map(|_| ()).ok_or(Failure::Found(1))
+    stop.end(gateway).ok_or(Failure::Found(1))?;
+    #[cfg(unix)]
+    if let Some(offer) = offer {
+        offer.end();
+    }
+    Ok(())
+}
+
+/// Where a newer process may ask for all that this one has.
+#[cfg(unix)]
+fn offer(path: Option<&Path>, gateway: &Gateway, stop: &Stop) -> anyhow::Result<Option<Offer>> {
+    let Some(path) = path else { return Ok(None) };
+    let offer = Offer::at(path, gateway.handle(), stop.wish());
+    offer.map(Some).with_context(|| format!("no process can ask for the handover at {}", path.display()))
+}
+
+/// Takes the place of the process before.
+#[cfg(unix)]
+fn follow(before: Predecessor, plan: Plan) -> anyhow::Result<Gateway> {
+    let address = plan.listen;
+    let own = before.socket.local_addr()?;
+    let is_the_same = own == address || (address.port() == 0 && own.ip() == address.ip());
+    let socket = match is_the_same {
+        true => before.socket.try_clone()?,
+        // It listens elsewhere, as this one is told to.
+        false => listener::listen(address)
+            .map_err(|error| listener::explain(address, &error, |to| format!("--listen {to}")))?,
+    };
+    let (gateway, heritage) = Gateway::builder(plan).inherit(socket).context("cannot start the gateway")?;
+    before.take_over(heritage)?;
+    tracing::info!("this process has taken the place of the one before");
+    Ok(gateway)
 }
 
 /// Listens where the Plan says, and starts the gateway there.
 pub(crate) fn start(mut plan: Plan) -> Result<Gateway, Failure> {
     descriptors::fit(&mut plan);
     let address = plan.listen;
+    #[cfg(unix)]
+    if let Some(path) = &plan.handover
+        && let Some(before) = Predecessor::find(path)?
+    {
+        return Ok(follow(before, plan)?);
+    }
     let socket = listener::listen(address)
         .map_err(|error| listener::explain(address, &error, |to| format!("--listen {to}")))?;
     Ok(Gateway::start(plan, socket).context("cannot start the gateway")?)

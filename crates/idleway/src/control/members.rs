@@ -239,10 +239,9 @@ impl Members {
         let taken = self.moves.iter().filter(|known| known.to.1 == member.key);
         let taken: u64 = taken.map(|known| count(&known.from.0, known.from.1)).sum();
         let before = match &self.past {
-            Past::Told { held, all } => {
-                let of_others = if *all { 0 } else { member.slots };
-                held.get(&member.backend.name).copied().unwrap_or(of_others)
-            }
+            // A part of the truth may be less than the whole: what it had before it may have again.
+            Past::Told { all: false, .. } => member.slots,
+            Past::Told { held, .. } => held.get(&member.backend.name).copied().unwrap_or_default(),
             Past::Unknown(_) => 0,
         };
         u32::try_from(taken).unwrap_or(u32::MAX).saturating_add(before)
@@ -298,7 +297,8 @@ impl Members {
     pub(super) fn note_end_of_past(&mut self) {
         let Past::Told { held, all } = &mut self.past else { return };
         let (held, all) = (std::mem::take(held), std::mem::replace(all, true));
-        let is_held = |member: &Member| held.get(&member.backend.name).map_or(!all, |slots| *slots > 0);
+        let is_held =
+            |member: &Member| !all || held.get(&member.backend.name).is_some_and(|slots| *slots > 0);
         for (pool, member) in self.now_listed().filter(|(_, member)| is_held(member)) {
             tracing::warn!(
                 pool = %pool.name, backend = %member.backend.name,

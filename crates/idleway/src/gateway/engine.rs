@@ -83,7 +83,11 @@ impl Engine {
         }
         let end = Instant::now() + self.live.snapshot().plan.drain_timeout;
         let mut told = std::pin::pin!(self.tell_what_remains(end));
-        let mut all = std::pin::pin!(self.places.all_free());
+        let mut all = std::pin::pin!(async {
+            // Whoever comes from there is to go on from here.
+            self.live.past_is_over().await;
+            self.places.all_free().await
+        });
         let is_over = tokio::select! {
             _ = all.as_mut() => true,
             () = told.as_mut() => false,

@@ -177,6 +177,7 @@ pub struct Heritage {
 impl Heritage {
     pub(super) fn new(gateway: &Gateway, begin: oneshot::Sender<()>) -> Self {
         let engine = &gateway.engine;
+        engine.live.begin_past();
         Self {
             live: Arc::clone(&engine.live),
             places: Arc::clone(&engine.places),
@@ -208,6 +209,7 @@ impl Heritage {
     /// The one before has ended: what it has not let go rests until a probe is answered.
     pub async fn end(mut self) {
         let _ = self.orders.send(Order::PastOver).await;
+        self.live.end_past();
         if let Some(begin) = self.begin.take() {
             let _ = begin.send(());
         }

@@ -6,6 +6,8 @@ mod backend;
 mod check;
 mod gateway;
 mod habits;
+#[cfg(unix)]
+mod handover;
 mod reload;
 mod routes;
 mod secrets;

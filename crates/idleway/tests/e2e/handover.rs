@@ -62,7 +62,7 @@ fn gated(gate: &Gate) -> Backend {
         let body = visit.body()?;
         door.pass()?;
         let text = format!("{} {}", visit.path(), body.len());
-        visit.finish(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
+        visit.finish(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
     })
 }
 
@@ -164,6 +164,27 @@ fn a_process_that_ends_without_a_word_is_not_believed_to_be_idle() {
     assert_eq!(backend.paths(), ["/"], "the proof");
     gate.open();
     assert_eq!(client.answer().text(), "/work 0");
+}
+
+/// A part of the truth may be less than the whole: what the one before gave back while it was asked it may have taken again.
+#[test]
+fn nothing_is_idle_before_all_has_been_told() {
+    let backend = Backend::answering("a");
+    let config = format!("backends = [{:?}]\n{LINE}", backend.url());
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (gateway, mut heritage) = Gateway::builder(plan(&config)).inherit(socket).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let backend = backend.url().trim_start_matches("http://").to_owned();
+    runtime.block_on(async {
+        heritage.take(Bequeathed::Held { backend, slots: 0 }).await;
+        // What is told is done in order.
+        gateway.handle().reload(plan(&config)).await.unwrap();
+    });
+    assert_eq!((gateway.slots().idle, gateway.slots().resting), (0, 1));
+    runtime.block_on(heritage.take(Bequeathed::AllTold));
+    assert_eq!(gateway.slots().idle, 1);
+    assert_eq!(ask(&gateway, get("/")).text(), "a");
+    runtime.block_on(heritage.end());
 }
 
 /// Twenty of them, under clients that keep their connections and clients that do not.

@@ -1,0 +1,268 @@
+//! One process takes the place of another: the newer asks at the socket that `handover` names, and gets the listening
+//! socket, the clients, and word of which Slots are busy still.
+//!
+//! Until the newer one has said that it is ready nothing has happened to the older: whoever asks and fails leaves it as
+//! it was. From then on the older one accepts nobody, finishes what runs, and ends.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use idleway::{Bequeathed, Handle, Heritage, Passed, Wish};
+use serde::{Deserialize, Serialize};
+
+use crate::parcels::Parcels;
+
+/// How long the other side may take for a word before anything has changed.
+const SOON: Duration = Duration::from_secs(5);
+/// How long the newer process may take to be ready.
+const READY: Duration = Duration::from_secs(60);
+/// How long to look for a process that has just begun itself, and how often.
+const LOOK: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is said.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    /// The newer process asks; its id is for the log.
+    Ask {
+        pid: u32,
+    },
+    /// The listening socket comes with it.
+    Socket,
+    /// It is not to be had, and why.
+    Refused(String),
+    /// The newer process has what it needs.
+    Ready,
+    Held {
+        backend: String,
+        slots: u32,
+    },
+    AllTold,
+    /// A client comes with it, and so many bytes that were read from it.
+    Client {
+        read: usize,
+    },
+    /// There is nothing more to come, and nothing held.
+    Over,
+}
+
+/// The process that is there already, before it has been told that it may go.
+#[derive(Debug)]
+pub(crate) struct Predecessor {
+    parcels: Parcels,
+    /// Where it accepts its clients.
+    pub(crate) socket: TcpListener,
+}
+
+impl Predecessor {
+    /// Asks at the path; none where nobody is there.
+    ///
+    /// # Errors
+    /// It does not give what it has, or speaks otherwise.
+    pub(crate) fn find(path: &Path) -> anyhow::Result<Option<Self>> {
+        let since = Instant::now();
+        loop {
+            let stream = match UnixStream::connect(path) {
+                Ok(stream) => stream,
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+                {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error).with_context(|| format!("cannot ask at {}", path.display())),
+            };
+            let mut parcels = Parcels::new(stream);
+            parcels.within(Some(SOON))?;
+            let asked = parcels.send(&Word::Ask { pid: std::process::id() }, &[], &[]);
+            match asked.and_then(|()| parcels.receive()) {
+                Ok(Some(Word::Socket)) => {
+                    let socket = TcpListener::from(parcels.receive_socket()?);
+                    return Ok(Some(Self { parcels, socket }));
+                }
+                Ok(Some(Word::Refused(why))) => {
+                    return Err(anyhow!("the process at {} does not hand over: {why}", path.display()));
+                }
+                // It is handing over to another one just now, which will be there in a moment.
+                Ok(None) | Err(_) if since.elapsed() < LOOK => thread::park_timeout(PAUSE),
+                Ok(None) => {
+                    return Err(anyhow!("the process at {} ends each time it is asked", path.display()));
+                }
+                Ok(Some(word)) => return Err(anyhow!("the process at {} says {word:?}", path.display())),
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("cannot understand the process at {}", path.display()));
+                }
+            }
+        }
+    }
+
+    /// Tells it that it may go, and takes all that it leaves; returns when this gateway has begun. What comes later is
+    /// taken by a thread of its own.
+    ///
+    /// # Errors
+    /// It has gone before it had told of all it has: then `heritage` knows nothing.
+    pub(crate) fn take_over(mut self, mut heritage: Heritage) -> anyhow::Result<()> {
+        self.parcels.within(Some(READY))?;
+        self.parcels.send(&Word::Ready, &[], &[])?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (begun, has_begun) = sync_channel(1);
+        thread::Builder::new().name("heritage".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                let ended = self.take_all(&mut heritage, || _ = begun.try_send(())).await;
+                match ended {
+                    Ok(true) => tracing::info!("the process before has ended its work"),
+                    Ok(false) => {
+                        tracing::warn!("the process before has ended, and had work at backends still");
+                    }
+                    Err(error) => tracing::warn!(%error, "the process before was not understood to its end"),
+                }
+                heritage.end().await;
+            });
+        })?;
+        // Where it never began, the sender is dropped.
+        has_begun.recv().map_err(|_| anyhow!("the process before ended while it was handing over"))
+    }
+
+    /// Whether it came to its end in order.
+    async fn take_all(&mut self, heritage: &mut Heritage, begun: impl Fn()) -> io::Result<bool> {
+        while let Some(word) = self.parcels.receive()? {
+            match word {
+                Word::Held { backend, slots } => heritage.take(Bequeathed::Held { backend, slots }).await,
+                Word::AllTold => {
+                    heritage.take(Bequeathed::AllTold).await;
+                    // It may work for long on what it has.
+                    self.parcels.within(None)?;
+                    begun();
+                }
+                Word::Client { read } => {
+                    let read = self.parcels.receive_bytes(read)?;
+                    let stream = self.parcels.receive_socket()?.into();
+                    heritage.take(Bequeathed::Client(Passed { stream, read })).await;
+                }
+                Word::Over => return Ok(true),
+                word => return Err(io::Error::other(format!("it says {word:?}"))),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The place where a newer process asks.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    path: PathBuf,
+    /// Told when all is given; never where nobody has asked.
+    given: Receiver<()>,
+    begun: Receiver<()>,
+}
+
+impl Offer {
+    /// Waits at the path for whoever asks; `wish` is told when this process may go.
+    ///
+    /// # Errors
+    /// Nothing can be made at the path, or there is no thread to be had.
+    pub(crate) fn at(path: &Path, gateway: Handle, wish: Wish) -> io::Result<Self> {
+        // Made beside and put in its place: whoever asks finds the one before, or this one.
+        let beside = path.with_extension(format!("{}", std::process::id()));
+        let _ = fs::remove_file(&beside);
+        let listener = UnixListener::bind(&beside)?;
+        fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
+        fs::rename(&beside, path)?;
+        let (all_given, given) = sync_channel(1);
+        let (begins, begun) = sync_channel(1);
+        thread::Builder::new().name("handover".to_owned()).spawn(move || {
+            let Some((parcels, pid)) = wait_for_asker(&listener, &gateway) else { return };
+            let Some(bequest) = gateway.bequeath() else { return };
+            // From here on it is the newer one's to be asked.
+            drop(listener);
+            let _ = begins.try_send(());
+            tracing::info!(pid, "handing over: what runs is finished here");
+            wish.stop();
+            if let Err(error) = give_all(parcels, bequest) {
+                tracing::error!(%error, pid, "the newer process does not take what is left: idle clients are lost");
+            }
+            let _ = all_given.try_send(());
+        })?;
+        Ok(Self { path: path.to_owned(), given, begun })
+    }
+
+    /// Waits until all is given, where somebody has asked; else the place is taken away.
+    pub(crate) fn end(self) {
+        if self.begun.try_recv().is_ok() {
+            let _ = self.given.recv();
+        } else {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Waits for one that asks and gets ready.
+fn wait_for_asker(listener: &UnixListener, gateway: &Handle) -> Option<(Parcels, u32)> {
+    loop {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::error!(%error, "nobody can ask for the handover any more");
+                return None;
+            }
+        };
+        match answer(Parcels::new(stream), gateway) {
+            Ok(Some(asker)) => return Some(asker),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a process asked for the handover and did not get ready: nothing has changed");
+            }
+        }
+    }
+}
+
+fn answer(mut parcels: Parcels, gateway: &Handle) -> io::Result<Option<(Parcels, u32)>> {
+    parcels.within(Some(SOON))?;
+    if !parcels.is_of_this_user() {
+        tracing::warn!("a process of another user asked for the handover: it gets nothing");
+        return Ok(None);
+    }
+    let Some(Word::Ask { pid }) = parcels.receive()? else { return Ok(None) };
+    let Some(socket) = gateway.socket()? else {
+        parcels.send(&Word::Refused("it is stopping".to_owned()), &[], &[])?;
+        return Ok(None);
+    };
+    parcels.send(&Word::Socket, &[], &[socket.as_fd()])?;
+    parcels.within(Some(READY))?;
+    match parcels.receive()? {
+        Some(Word::Ready) => Ok(Some((parcels, pid))),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+fn give_all(mut parcels: Parcels, mut bequest: idleway::Bequest) -> io::Result<()> {
+    let mut held = std::collections::HashMap::new();
+    while let Some(bequeathed) = bequest.blocking_next() {
+        match bequeathed {
+            Bequeathed::Held { backend, slots } => {
+                held.insert(backend.clone(), slots);
+                parcels.send(&Word::Held { backend, slots }, &[], &[])?;
+            }
+            Bequeathed::AllTold => parcels.send(&Word::AllTold, &[], &[])?,
+            Bequeathed::Client(Passed { stream, read }) => {
+                parcels.send(&Word::Client { read: read.len() }, &read, &[stream.as_fd()])?;
+            }
+            _ => {}
+        }
+    }
+    // Otherwise the newer one has to find out itself what is at work.
+    if held.values().all(|slots| *slots == 0) {
+        parcels.send(&Word::Over, &[], &[])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! A newer process takes the place of one that runs.
+
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use super::*;
+
+/// A folder of the test's own, with a file that names the socket in it.
+fn configuration(name: &str, backends: &[&Running], more: &str) -> (PathBuf, String) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("handover-{name}"));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    // The path of a socket is short, and that of a build may be long.
+    let socket = std::env::temp_dir().join(format!("idleway-{}-{name}", std::process::id()));
+    let urls: Vec<_> = backends.iter().map(|backend| &backend.url).collect();
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nhandover = {socket:?}\nthreads = 2\nbackends = {urls:?}\n\
+         queue = {{ length = 50, wait = \"60s\" }}\n{more}"
+    );
+    let path = folder.join("idleway.toml");
+    std::fs::write(&path, text).unwrap();
+    (socket, path.to_str().unwrap().to_owned())
+}
+
+fn run(config: &str) -> Running {
+    Running::start(&["run", "--config", config, "--log", "off"])
+}
+
+/// Sends on a connection that stays, and reads one answer with a length.
+fn ask(stream: &mut TcpStream, path: &str) -> u16 {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {line:?}")).parse().unwrap();
+    let mut length = 0;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).unwrap();
+    status
+}
+
+#[test]
+fn a_newer_process_takes_all_and_the_older_ends_when_its_work_does() {
+    let backend = Running::backend(&["--delay", "1s"]);
+    let (socket, config) = configuration("all", &[&backend], "");
+    let mut before = run(&config);
+    let mut idle = connect(&before.url).unwrap();
+    assert_eq!(ask(&mut idle, "/witness"), 200);
+    let running = send(&before.url, "POST /process", "[1]");
+    backend.until(|witness| witness["now"] == 1);
+    let waiting = send(&before.url, "POST /process", "[2]");
+    let mut after = run(&config);
+    assert_eq!(after.url, before.url);
+    assert_eq!(ask(&mut idle, "/witness"), 200);
+    assert_eq!(answer(running).0, 200);
+    assert_eq!(answer(waiting).1["data"], json!([2]));
+    assert_eq!(before.exit_code(), Some(0));
+    let witness = backend.witness();
+    assert_eq!((&witness["overlaps"], &witness["executions"]), (&json!(0), &json!(2)));
+    assert_eq!(after.call("GET /witness", "").0, 200);
+    after.signal("-TERM");
+    assert_eq!(after.exit_code(), Some(0));
+    assert!(!socket.exists(), "who ends without an heir leaves no socket");
+}
+
+/// One that asks and goes away, one that says nonsense, and one of which the file is bad.
+#[test]
+fn who_does_not_get_ready_changes_nothing() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let (socket, config) = configuration("nothing", &[&backend], "");
+    let mut gateway = run(&config);
+    for said in ["", "{\"ask\":{\"pid\":1}}\n", "nonsense\n", "\"ready\"\n"] {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(said.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut told = Vec::new();
+        let _ = stream.read_to_end(&mut told);
+    }
+    let (code, _, stderr) = ended(&["run", "--config", &file("handover-bad.toml", "backends = 5")]);
+    assert_eq!(code, 78, "{stderr}");
+    assert_eq!(gateway.call("POST /process", "[1]").0, 200);
+    let mut after = run(&config);
+    assert_eq!(gateway.exit_code(), Some(0));
+    assert_eq!(after.call("POST /process", "[1]").0, 200);
+    after.signal("-TERM");
+    assert_eq!(after.exit_code(), Some(0));
+}
+
+/// They take turns: one of them has it in the end.
+#[test]
+fn two_at_once_follow_one_another() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let (_, config) = configuration("two", &[&backend], "");
+    let mut first = run(&config);
+    let url = first.url.clone();
+    let both: Vec<_> = (0..2)
+        .map(|_| {
+            let config = config.clone();
+            thread::spawn(move || run(&config))
+        })
+        .collect();
+    let mut both: Vec<_> = both.into_iter().map(|starting| starting.join().unwrap()).collect();
+    assert_eq!(first.exit_code(), Some(0));
+    let since = Instant::now();
+    let ended = loop {
+        if let Some(ended) = both.iter_mut().position(|running| running.child.try_wait().unwrap().is_some()) {
+            break ended;
+        }
+        assert!(since.elapsed() < PATIENCE, "both go on");
+        thread::yield_now();
+    };
+    assert_eq!(both.remove(ended).exit_code(), Some(0));
+    assert_eq!(both[0].url, url);
+    assert_eq!(both[0].call("POST /process", "[1]").0, 200);
+}
+
+/// A backend with one thread: it reads from the next connection when it has ended the one before. Answers `/process` when
+/// it is let.
+fn one_thread() -> (String, mpsc::Receiver<String>, mpsc::SyncSender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let ((seen, asked), (go, may_go)) = (mpsc::sync_channel(64), mpsc::sync_channel(64));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            let mut rest = String::new();
+            while rest != "\r\n"
+                && reader
+                    .read_line({
+                        rest.clear();
+                        &mut rest
+                    })
+                    .unwrap()
+                    > 0
+            {}
+            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            // The test may have ended.
+            if seen.send(path.clone()).is_err() || (path == "/process" && may_go.recv().is_err()) {
+                return;
+            }
+            let _ = write!(
+                reader.into_inner(),
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}"
+            );
+        }
+    });
+    (url, asked, go)
+}
+
+/// Told to stop while it finishes for a newer one, it ends at once, and the newer one does not believe that its backend is
+/// idle: it asks.
+#[test]
+fn a_stop_during_a_handover_ends_the_older_at_once() {
+    let (url, asked, go) = one_thread();
+    let (_, config) = configuration("stop", &[], "");
+    let text =
+        std::fs::read_to_string(&config).unwrap().replace("backends = []", &format!("backends = [{url:?}]"));
+    std::fs::write(&config, text).unwrap();
+    let mut before = run(&config);
+    let _cut = send(&before.url, "GET /process", "");
+    assert_eq!(asked.recv_timeout(PATIENCE).unwrap(), "/process");
+    let after = run(&config);
+    before.signal("-TERM");
+    assert_eq!(before.exit_code(), Some(1));
+    let waiting = send(&after.url, "GET /process", "");
+    go.send(()).unwrap();
+    assert_eq!(asked.recv_timeout(PATIENCE).unwrap(), "/", "the proof");
+    assert_eq!(asked.recv_timeout(PATIENCE).unwrap(), "/process");
+    go.send(()).unwrap();
+    assert_eq!(answer(waiting).0, 200);
+}
+
+/// Twenty processes, one after another, under clients that stay and clients that come anew.
+#[test]
+fn twenty_in_a_row_lose_no_request_and_keep_the_limit() {
+    let backends: Vec<_> = (0..3).map(|_| Running::backend(&["--delay", "2ms"])).collect();
+    let (_, config) = configuration("twenty", &backends.iter().collect::<Vec<_>>(), "");
+    let mut gateway = run(&config);
+    let url = gateway.url.clone();
+    let stop = AtomicBool::new(false);
+    let served = thread::scope(|threads| {
+        let clients: Vec<_> = (0..6)
+            .map(|nth| {
+                let (url, stop) = (&url, &stop);
+                threads.spawn(move || {
+                    let mut served = 0;
+                    let mut stays = connect(url).unwrap();
+                    stays.set_read_timeout(Some(PATIENCE)).unwrap();
+                    while !stop.load(Ordering::SeqCst) {
+                        if nth % 2 == 0 {
+                            assert_eq!(ask(&mut stays, "/"), 200);
+                        } else {
+                            let (status, body) = answer(send(url, "POST /process", &format!("[{nth}]")));
+                            assert_eq!((status, &body["data"]), (200, &json!([nth])));
+                        }
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        let mut before = Vec::new();
+        for _ in 0..20 {
+            before.push(std::mem::replace(&mut gateway, run(&config)));
+        }
+        let codes: Vec<_> = before.iter_mut().map(Running::exit_code).collect();
+        stop.store(true, Ordering::SeqCst);
+        assert_eq!(codes, [Some(0); 20]);
+        clients.into_iter().map(|client| client.join().unwrap()).sum::<u32>()
+    });
+    assert!(served > 100, "{served} requests in all that time");
+    for backend in &backends {
+        let witness = backend.witness();
+        assert_eq!(witness["overlaps"], 0, "{witness}");
+    }
+}
