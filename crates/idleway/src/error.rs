@@ -105,6 +105,36 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// All that [`Reject::name`] can be.
+    pub(crate) const NAMES: [&'static str; 26] = [
+        "busy",
+        "queue-full",
+        "key-busy",
+        "displaced",
+        "wait-over",
+        "too-late",
+        "no-backend-up",
+        "draining",
+        "no-slot",
+        "exhausted",
+        "backend-silent",
+        "deadline-over",
+        "backend-unreachable",
+        "backend-closed",
+        "backend-nonsense",
+        "backend-busy",
+        "loop",
+        "no-route",
+        "bad-request",
+        "unreadable",
+        "head-too-slow",
+        "body-too-slow",
+        "body-too-large",
+        "length-required",
+        "denied",
+        "internal",
+    ];
+
     /// The status of the answer.
     pub fn status(&self) -> u16 {
         match self {
@@ -307,6 +337,7 @@ mod tests {
             let (name, status) = (reject.name(), reject.status());
             let row = format!("| <a id=\"{name}\"></a>`{name}` | {status} |");
             assert!(described.contains(&row), "there is no {row}");
+            assert!(Reject::NAMES.contains(&name), "{name} is not counted");
         }
     }
 }

@@ -6,10 +6,11 @@ mod pool;
 mod readiness;
 mod reloaded;
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 use idleway_core::{BackendKey, Time};
@@ -25,6 +26,7 @@ use crate::config::{LimitsPlan, Plan};
 use crate::event::{Event, Events, KEPT};
 use crate::hook::Hook;
 use crate::message::RandomHex;
+use crate::metrics::Series;
 use crate::net::{Budget, ClientLimits};
 use crate::route::{Asked, Route};
 
@@ -39,6 +41,7 @@ pub(crate) struct Live {
     pub(crate) stage: Stage,
     /// What came of its reloads.
     pub(crate) reloaded: Reloaded,
+    pub(crate) started: SystemTime,
     heir: OnceLock<Heir>,
     /// The process before this one has ended, or there was none.
     past: watch::Sender<bool>,
@@ -63,7 +66,8 @@ impl Live {
     pub(crate) fn new(plan: Plan, hook: Option<Arc<dyn Hook>>) -> Arc<Self> {
         Arc::new(Self {
             budget: Budget::new(plan.limits.buffered),
-            current: ArcSwap::from_pointee(Snapshot::new(plan, &[])),
+            current: ArcSwap::from_pointee(Snapshot::new(plan, None)),
+            started: SystemTime::now(),
             leaving: ArcSwap::default(),
             stage: Stage::default(),
             reloaded: Reloaded::default(),
@@ -83,7 +87,7 @@ impl Live {
     /// The Snapshot that this Plan comes to. A pool that the current one has by that name is the same; one whose plan has
     /// not changed is the very same.
     pub(crate) fn plan_next(&self, plan: Plan) -> Arc<Snapshot> {
-        Arc::new(Snapshot::new(plan, self.current.load().pools()))
+        Arc::new(Snapshot::new(plan, Some(&self.current.load())))
     }
 
     /// Puts a Snapshot in force, for each request that begins from now on. The pools that it does not have are leaving.
@@ -202,17 +206,28 @@ pub(crate) struct Snapshot {
     pools: Vec<Arc<LivePool>>,
     /// For each pool a route that leads to it and says nothing else: for requests whose pool the application chose.
     straight: Vec<Route>,
+    /// What is counted of the requests of each route, by its place; then of those by the straight ones, and of those that
+    /// take none.
+    series: Vec<Arc<Series>>,
 }
 
 impl Snapshot {
-    fn new(plan: Plan, before: &[Arc<LivePool>]) -> Self {
-        let pools = plan.pools.iter().map(|plan| match before.iter().find(|pool| pool.name == plan.name) {
+    fn new(plan: Plan, before: Option<&Self>) -> Self {
+        let known = before.map_or(&[][..], |before| &before.pools);
+        let pools = plan.pools.iter().map(|plan| match known.iter().find(|pool| pool.name == plan.name) {
             Some(same) if same.plan == *plan => Arc::clone(same),
             Some(same) => Arc::new(same.under(plan.clone())),
             None => Arc::new(LivePool::new(plan.clone())),
         });
-        let straight = (0..plan.pools.len()).map(Route::new).collect();
-        Self { client: client_limits(&plan), pools: pools.collect(), straight, plan }
+        let routes = plan.routes.len();
+        let straight = (0..plan.pools.len()).map(|pool| {
+            let mut route = Route::new(pool);
+            route.nth = routes + pool;
+            route
+        });
+        let straight = straight.collect();
+        let series = series(&plan, before.map_or(&[], |before| &before.series));
+        Self { client: client_limits(&plan), pools: pools.collect(), straight, series, plan }
     }
 
     /// The route that takes this request, and its pool if it leads to one.
@@ -227,6 +242,18 @@ impl Snapshot {
         Some((self.straight.get(index)?, self.pools.get(index)))
     }
 
+    /// What is counted of the requests of a route; of those that take none.
+    pub(crate) fn series_of(&self, route: Option<&Route>) -> &Arc<Series> {
+        let last = self.series.len() - 1;
+        &self.series[route.map_or(last, |route| route.nth.min(last))]
+    }
+
+    /// All that is counted of routes, each once.
+    pub(crate) fn distinct_series(&self) -> Vec<Arc<Series>> {
+        let mut seen = HashSet::new();
+        self.series.iter().filter(|series| seen.insert(Arc::as_ptr(series))).cloned().collect()
+    }
+
     /// Whether this peer's word about a request is taken.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.plan.trusted.iter().any(|network| network.contains(peer))
@@ -235,6 +262,25 @@ impl Snapshot {
     pub(crate) fn pools(&self) -> &[Arc<LivePool>] {
         &self.pools
     }
+}
+
+/// The counts of a Plan's routes. Those that were kept before under the same names go on; routes that are shown alike share
+/// theirs.
+fn series(plan: &Plan, before: &[Arc<Series>]) -> Vec<Arc<Series>> {
+    let named = |series: &Arc<Series>| ((series.route.clone(), series.pool.clone()), Arc::clone(series));
+    let before: HashMap<_, _> = before.iter().map(named).collect();
+    let mut known = HashMap::new();
+    let mut series = |route: String, pool: Option<usize>| {
+        let pool = pool.and_then(|pool| plan.pools.get(pool)).map_or("", |pool| &pool.name);
+        let name = (route, pool.to_owned());
+        let new = || Arc::new(Series::new(name.0.clone(), name.1.clone(), plan.threads));
+        let series = || before.get(&name).map_or_else(new, Arc::clone);
+        Arc::clone(known.entry(name.clone()).or_insert_with(series))
+    };
+    let mut all: Vec<_> = plan.routes.iter().map(|route| series(route.to_string(), route.pool())).collect();
+    all.extend((0..plan.pools.len()).map(|pool| series(String::new(), Some(pool))));
+    all.push(series(String::new(), None));
+    all
 }
 
 fn client_limits(plan: &Plan) -> ClientLimits {

@@ -1,10 +1,18 @@
 //! What is counted beside the Slots themselves.
 
+mod histogram;
+mod page;
+mod series;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use idleway_core::{Cause, Outcome};
 
 use crate::error::Reject;
+
+pub(crate) use self::histogram::Histogram;
+pub(crate) use self::page::{MEDIA_TYPE, Page};
+pub(crate) use self::series::{Ended, Phase, Series};
 
 /// A number that only grows.
 #[derive(Debug, Default)]

@@ -9,8 +9,10 @@ mod prover;
 mod resolver;
 mod roster;
 mod schedule;
+mod scrape;
 mod upkeep;
 
 pub(crate) use self::members::{Members, Past};
 pub(crate) use self::resolver::{Order, keep};
+pub(crate) use self::scrape::scrape;
 pub(crate) use self::upkeep::Upkeep;

@@ -13,8 +13,9 @@ use super::engine::Engine;
 use super::handover::{Bequest, Telling, tell_what_is_held};
 use super::places::Places;
 use crate::config::Plan;
-use crate::control::Order;
+use crate::control::{Order, scrape};
 use crate::live::{Live, Readiness};
+use crate::metrics::MEDIA_TYPE;
 use crate::net::{CoreHandle, Cores};
 
 /// A hold on a gateway, for whoever tells it something while another waits for its end. Clones hold the same one.
@@ -133,6 +134,16 @@ impl Handle {
     pub fn socket(&self) -> io::Result<Option<TcpListener>> {
         self.0.acceptor.as_ref().map_or(Ok(None), |acceptor| acceptor.socket())
     }
+
+    /// All that is counted and how things stand, for Prometheus to read: a page in its exposition format, of the media type
+    /// [`Handle::METRICS_TYPE`]. `docs/metrics.md` says what each metric means.
+    pub fn metrics(&self) -> String {
+        let open = self.0.cores.iter().map(|core| core.connections()).sum();
+        scrape(&self.0.live, (open, self.0.places.most()))
+    }
+
+    /// The media type of [`Handle::metrics`].
+    pub const METRICS_TYPE: &str = MEDIA_TYPE;
 
     /// The Plan in force.
     pub fn plan(&self) -> Plan {

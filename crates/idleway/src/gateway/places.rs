@@ -24,6 +24,11 @@ impl Places {
         &self.free
     }
 
+    /// How many there are, taken or free.
+    pub(super) fn most(&self) -> usize {
+        self.most.load(Ordering::Acquire) as usize
+    }
+
     /// There are so many from now on. Who has a place keeps it: where there are fewer, they go as they come free.
     pub(super) fn resize(&self, most: usize, runtime: &Handle) {
         let most = bounded(most);

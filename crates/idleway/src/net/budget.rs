@@ -22,6 +22,13 @@ impl Budget {
         self.left.fetch_add(signed(bytes) - signed(before), Ordering::Relaxed);
     }
 
+    /// How many bytes are shared out, and of how many.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        let whole = self.whole.load(Ordering::Relaxed);
+        let used = signed(whole) - self.left.load(Ordering::Relaxed);
+        (u64::try_from(used).unwrap_or_default(), whole)
+    }
+
     /// A share of `bytes`, if that much is left. Whoever gets none does without a buffer: it relays at the
     /// pace of the slower side.
     pub(crate) fn share(self: &Arc<Self>, bytes: usize) -> Option<Share> {

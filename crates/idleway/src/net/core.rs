@@ -63,6 +63,11 @@ impl CoreHandle {
         stage == HANDING || stage >= LEAVING
     }
 
+    /// Connections that are open here.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Wakes the idle connections of this core when the gateway stops.
     pub(crate) fn leave(&self) -> &Notify {
         &self.leave

@@ -49,6 +49,7 @@ use crate::error::Reject;
 use crate::hook::Changes;
 use crate::live::{Bequeathed, Live, LivePool, Snapshot};
 use crate::message::Request;
+use crate::metrics;
 use crate::net::{Admission, Approach, Client, Departed, Next};
 use crate::route::{Asked, Route, Visible};
 
@@ -158,7 +159,13 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
     let changes;
     let later = Succession::default();
-    let mut record = Record::new(&request, snapshot.plan.access_log, live.hook().map(Arc::as_ref));
+    let mut record = Record::new(
+        &request,
+        client.core().index(),
+        snapshot.series_of(None),
+        snapshot.plan.access_log,
+        live.hook().map(Arc::as_ref),
+    );
     let mut luggage = Luggage::default();
     let travelled = match admitted(client, live, &request).await {
         Err(stop) => Err(stop),
@@ -294,7 +301,7 @@ fn find_goal<'a>(
         None => snapshot.route_for(&asked),
     };
     let (route, pool) = found.ok_or(Reject::NoRoute)?;
-    record.routed(route, pool);
+    record.routed(route, pool, snapshot.series_of(Some(route)));
     let max_body = route.max_body.or(snapshot.client.body);
     guard::admit_body(request, max_body)?;
     client.limit_body(max_body);
@@ -336,5 +343,8 @@ fn find_way<'a>(
 /// Answers what is no request. There is nothing to read on: the connection ends.
 async fn refuse(client: &mut Client, snapshot: &Snapshot, reject: Reject) -> Ended {
     tracing::debug!(client = %client.peer(), reason = %reject, "refused what is no request");
+    let (status, rejected) = (reject.status(), Some(reject.name()));
+    let core = client.core().index().0.into();
+    snapshot.series_of(None).count(core, &metrics::Ended { status, rejected, ..Default::default() });
     answer::send(client, &snapshot.client, None, None, &reject).await
 }

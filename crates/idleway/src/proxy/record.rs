@@ -4,11 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use idleway_core::Core;
+
 use super::evidence::Reached;
 use crate::error::Reject;
 use crate::hook::{Answered, Hook};
 use crate::live::{Backend, LivePool};
 use crate::message::Request;
+use crate::metrics::{Ended, Phase, Series};
 use crate::net::Departed;
 use crate::route::Route;
 
@@ -18,6 +21,9 @@ const LONGEST_TARGET: usize = 512;
 /// One request, as it is told when this is dropped.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
+    /// Where it is counted; none once another process has it.
+    series: Option<&'a Series>,
+    core: usize,
     hook: Option<&'a dyn Hook>,
     labels: &'a [(String, String)],
     pool: Option<&'a str>,
@@ -29,6 +35,10 @@ pub(super) struct Record<'a> {
     waited: Duration,
     /// Since when it asks for a Slot, while it has none.
     joined: Option<Instant>,
+    /// When it got its last Slot.
+    granted: Option<Instant>,
+    rejected: Option<&'static str>,
+    departed: Option<Phase>,
     answered: Option<Instant>,
     request: &'a Request,
     is_told: bool,
@@ -42,6 +52,7 @@ pub(super) struct Record<'a> {
 /// Whatever ends a request, it is told: also when its task is dropped.
 impl Drop for Record<'_> {
     fn drop(&mut self) {
+        self.count();
         if !self.is_told && self.hook.is_none() {
             return;
         }
@@ -62,8 +73,16 @@ impl Drop for Record<'_> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(request: &'a Request, is_told: bool, hook: Option<&'a dyn Hook>) -> Self {
+    pub(super) fn new(
+        request: &'a Request,
+        core: Core,
+        series: &'a Series,
+        is_told: bool,
+        hook: Option<&'a dyn Hook>,
+    ) -> Self {
         Self {
+            series: Some(series),
+            core: core.0.into(),
             hook,
             labels: &[],
             pool: None,
@@ -73,6 +92,9 @@ impl<'a> Record<'a> {
             attempts: 0,
             waited: Duration::ZERO,
             joined: None,
+            granted: None,
+            rejected: None,
+            departed: None,
             answered: None,
             request,
             is_told,
@@ -85,7 +107,8 @@ impl<'a> Record<'a> {
     }
 
     /// It has this route, which leads to this pool or answers by itself.
-    pub(super) fn routed(&mut self, route: &'a Route, pool: Option<&'a Arc<LivePool>>) {
+    pub(super) fn routed(&mut self, route: &'a Route, pool: Option<&'a Arc<LivePool>>, series: &'a Series) {
+        self.series = Some(series);
         match pool {
             Some(pool) => self.pool = Some(&pool.plan.name),
             None => self.route = Some(route),
@@ -113,6 +136,7 @@ impl<'a> Record<'a> {
         self.attempts += 1;
         self.waited += waited;
         self.joined = None;
+        self.granted = Some(Instant::now());
         self.backend = Some(Arc::clone(backend));
     }
 
@@ -124,6 +148,7 @@ impl<'a> Record<'a> {
 
     pub(super) fn rejected(&mut self, reject: &Reject) {
         self.status = reject.status();
+        self.rejected = Some(reject.name());
         self.reason = Some(format!("{}: {reject}", reject.name()));
     }
 
@@ -137,12 +162,18 @@ impl<'a> Record<'a> {
             Departed::Closed => "the client closed",
             Departed::Reset => "the client's side has reset the connection",
         };
+        self.departed = Some(match (self.answered, self.joined, self.granted) {
+            (Some(_), ..) => Phase::Response,
+            (None, Some(_), _) => Phase::Queue,
+            (None, None, Some(_)) => Phase::Backend,
+            (None, None, None) => Phase::Request,
+        });
         self.reason = Some(format!("departed: {how}"));
     }
 
     /// It is not told here: another process has it from the start.
     pub(super) fn forget(&mut self) {
-        (self.is_told, self.hook) = (false, None);
+        (self.is_told, self.hook, self.series) = (false, None, None);
     }
 
     /// It has come to its end.
@@ -154,6 +185,26 @@ impl<'a> Record<'a> {
     /// How long it has stood in line: whoever left it, or was refused there, has waited since it joined.
     fn waited(&self) -> Duration {
         self.waited + self.joined.map_or(Duration::ZERO, |joined| joined.elapsed())
+    }
+
+    fn count(&self) {
+        let Some(series) = self.series else { return };
+        let now = Instant::now();
+        let has_asked = self.granted.is_some() || self.joined.is_some();
+        series.count(
+            self.core,
+            &Ended {
+                status: self.status,
+                total: Some(now - self.request.arrived),
+                first_byte: self.answered.map(|at| at - self.request.arrived),
+                waited: has_asked.then(|| self.waited()),
+                served: self.granted.map(|at| now - at),
+                received: self.received,
+                sent: self.sent,
+                rejected: self.rejected,
+                departed: self.departed,
+            },
+        );
     }
 
     /// As the application's hook is told.

@@ -60,6 +60,8 @@ use self::replacement::Replacement;
 pub struct Route {
     /// Where its requests go.
     pub target: Target,
+    /// Its place in the table that it is in.
+    pub(crate) nth: usize,
     hosts: Option<Hosts>,
     /// Decoded, without a slash at its end: empty for every path, or if it is exact for the root.
     path: Vec<u8>,
@@ -103,6 +105,7 @@ impl Route {
     pub fn to(target: Target) -> Self {
         Route {
             target,
+            nth: 0,
             hosts: None,
             path: Vec::new(),
             is_exact: false,

@@ -36,8 +36,9 @@ impl Routes {
     ///
     /// # Errors
     /// The first two routes of which neither is more specific for some request.
-    pub fn new(routes: Vec<Route>) -> Result<Self, Clash> {
+    pub fn new(mut routes: Vec<Route>) -> Result<Self, Clash> {
         let mut table = Routes::default();
+        routes.iter_mut().enumerate().for_each(|(nth, route)| route.nth = nth);
         for (index, route) in routes.iter().enumerate() {
             let paths = match &route.hosts {
                 Some(Hosts::One(host)) => table.hosts.entry(host.clone()).or_default(),
@@ -55,6 +56,11 @@ impl Routes {
             same.insert(before, index);
         }
         Ok(Routes { routes, ..table })
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.routes.len()
     }
 
     /// The route of a request. None where no route fits, or where programs could disagree which one does.

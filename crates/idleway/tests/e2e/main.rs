@@ -35,6 +35,7 @@ mod kept;
 mod key_bound;
 mod kill;
 mod limit;
+mod metrics;
 mod mount;
 mod names;
 mod nonsense;
