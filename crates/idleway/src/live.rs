@@ -1,10 +1,12 @@
 //! What is in force now: the current Snapshot, and what outlives it.
 
 mod backend;
+mod failures;
 mod heir;
 mod pool;
 mod readiness;
 mod reloaded;
+mod work;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,7 @@ use idleway_core::{BackendKey, Time};
 use tokio::sync::broadcast;
 
 pub(crate) use self::backend::Backend;
+pub(crate) use self::failures::{Failure, Failures};
 pub use self::heir::Bequeathed;
 pub(crate) use self::heir::Heir;
 pub(crate) use self::pool::{Lasting, LivePool, Member};
@@ -39,6 +42,8 @@ pub(crate) struct Live {
     pub(crate) stage: Stage,
     /// What came of its reloads.
     pub(crate) reloaded: Reloaded,
+    /// The requests that went wrong last.
+    pub(crate) failures: Failures,
     heir: OnceLock<Heir>,
     via: String,
     keys: Keys,
@@ -65,6 +70,7 @@ impl Live {
             leaving: ArcSwap::default(),
             stage: Stage::default(),
             reloaded: Reloaded::default(),
+            failures: Failures::default(),
             heir: OnceLock::new(),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
             keys: Keys::default(),
