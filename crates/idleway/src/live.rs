@@ -1,11 +1,13 @@
 //! What is in force now: the current Snapshot, and what outlives it.
 
 mod backend;
+#[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody asks"))]
 mod failures;
 mod heir;
 mod pool;
 mod readiness;
 mod reloaded;
+#[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody asks"))]
 mod work;
 
 use std::net::IpAddr;

@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("gateway", 4),
     ("lib", 4),
     // Faces.
+    ("admin", 5),
     ("generic_backend", 5),
     ("main", 5),
     ("cli", 5),

@@ -33,6 +33,7 @@ pub(crate) enum Order {
     /// A Plan to be put in force; `done` is told when it is.
     Plan { plan: Box<Plan>, done: oneshot::Sender<()> },
     /// A backend is to have so many Slots until a Plan says something else of it; `done` is told whether there is such a one.
+    #[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody orders it"))]
     Slots { pool: String, backend: String, slots: u32, done: oneshot::Sender<bool> },
     /// The process before has so many Slots of a backend still.
     Held { backend: String, slots: u32 },
