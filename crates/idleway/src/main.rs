@@ -4,10 +4,12 @@ mod cli;
 mod colour;
 mod demo;
 mod descriptors;
+mod desk;
 mod listener;
 mod log;
 mod reload;
 mod stdin;
+mod token;
 mod watch;
 mod witness;
 

@@ -36,10 +36,12 @@ const FLOORS: &[(&str, u32)] = &[
     ("colour", 5),
     ("demo", 5),
     ("descriptors", 5),
+    ("desk", 5),
     ("listener", 5),
     ("log", 5),
     ("reload", 5),
     ("stdin", 5),
+    ("token", 5),
     ("watch", 5),
     ("witness", 5),
 ];

@@ -214,16 +214,16 @@ fn no_more_than_so_many_connections_are_served_at_once() {
     let mut served: Vec<_> = (0..64)
         .map(|_| {
             let mut client = Client::connect(desk.address());
-            client.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            client.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
             assert_eq!(client.try_answer("GET").unwrap().status(), 200);
             client
         })
         .collect();
     let mut late = Client::connect(desk.address());
-    late.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    late.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
     // Those that are served are served on, and the other one is when a place is free.
     for client in &mut served {
-        client.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        client.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(client.try_answer("GET").unwrap().status(), 200);
     }
     served.truncate(63);
