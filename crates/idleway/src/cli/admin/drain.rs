@@ -30,7 +30,7 @@ pub(super) fn wait(
             return Ok(told);
         }
         if said.is_none_or(|(count, at)| count != waits_for || at.elapsed() >= TOLD) {
-            complain(&shown::waits_for(pool, backend, &told, work(&told)));
+            complain(&shown::waits_for(pool, backend, &told, &work(&told).collect::<Vec<_>>()));
             said = Some((waits_for, Instant::now()));
         }
         let left = timeout.map_or(LOOK, |timeout| timeout.saturating_sub(begun.elapsed()));

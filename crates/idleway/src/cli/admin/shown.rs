@@ -97,13 +97,8 @@ fn work(work: &Value) -> String {
 }
 
 /// `workers/10.0.0.3:6000: 1 request, 43 s so far`
-pub(super) fn waits_for(
-    pool: &str,
-    name: &str,
-    backend: &Value,
-    work: impl Iterator<Item = &Value>,
-) -> String {
-    let ages: Vec<_> = work.map(|work| work["age_seconds"].as_f64().unwrap_or(0.0)).collect();
+pub(super) fn waits_for(pool: &str, name: &str, backend: &Value, work: &[&Value]) -> String {
+    let ages: Vec<_> = work.iter().map(|work| work["age_seconds"].as_f64().unwrap_or(0.0)).collect();
     let requests = ages.len() as u64 + number(&backend["work_left_out"]);
     let elsewhere = number(&backend["elsewhere"]);
     let oldest = ages.into_iter().fold(0.0, f64::max);
@@ -157,15 +152,15 @@ mod tests {
         let works = [json!({ "age_seconds": 43.4 }), json!({ "age_seconds": 2.0 })];
         let backend = json!({ "work_left_out": 0, "elsewhere": 0 });
         assert_eq!(
-            waits_for("workers", "10.0.0.3", &backend, works[..1].iter()),
+            waits_for("workers", "10.0.0.3", &backend, &[&works[0]]),
             "workers/10.0.0.3: 1 request, 43 s so far"
         );
         assert_eq!(
-            waits_for("workers", "10.0.0.3", &backend, works.iter()),
+            waits_for("workers", "10.0.0.3", &backend, &[&works[0], &works[1]]),
             "workers/10.0.0.3: 2 requests, 43 s so far"
         );
         let backend = json!({ "work_left_out": 0, "elsewhere": 2 });
-        assert_eq!(waits_for("w", "b", &backend, [].iter()), "w/b: 2 at work for another pool or process");
+        assert_eq!(waits_for("w", "b", &backend, &[]), "w/b: 2 at work for another pool or process");
     }
 
     #[test]
