@@ -3,6 +3,7 @@
 //! Standard output is for answers (the address a thing listens on comes first), standard error for the log and for
 //! what went wrong.
 
+mod admin;
 mod backend;
 mod check;
 mod explain;
@@ -28,12 +29,16 @@ Examples:
   idleway run http://127.0.0.1:6000     the gateway in front of one backend
   idleway run --config idleway.toml     the gateway as a file says
   idleway check idleway.toml            what is wrong with a file, or what it means
+  idleway status                        how the gateway stands, and what each slot is at
 
 Exit codes:
   0   all is well
   1   it failed while it ran, or was told to stop at once
   2   wrong usage
   3   `idleway witness` could show nothing
+  4   `idleway drain` waited in vain for work to end
+  69  no gateway answers
+  77  the token of the admin API is missing or wrong
   78  the configuration is at fault
 
 Colours follow NO_COLOR and CLICOLOR_FORCE.")]
@@ -50,6 +55,16 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run a generic backend: one request at a time, and a count of it at /witness.
     Backend(backend::BackendArgs),
+    /// Show how a gateway that runs stands: its pools, its backends, what each slot is at, who waits.
+    Status(admin::StatusArgs),
+    /// Send a backend no new requests, and wait until nothing is at work there.
+    Drain(admin::DrainArgs),
+    /// Send a backend requests again.
+    Ready(admin::ModeArgs),
+    /// Send a backend neither requests nor probes.
+    Maintenance(admin::ModeArgs),
+    /// Have a gateway that runs read its file again.
+    Reload(admin::ReloadArgs),
     /// Show whether a gateway keeps to the limits of its backends, whichever gateway it is.
     Witness(witness::WitnessArgs),
     /// Check a configuration file, and say what it means.
@@ -90,6 +105,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Backend(args) => backend::backend(&args).map_err(Failure::from),
+        Command::Status(args) => admin::status(&args),
+        Command::Drain(args) => admin::drain(&args),
+        Command::Ready(args) => admin::set_mode(&args, "ready"),
+        Command::Maintenance(args) => admin::set_mode(&args, "maintenance"),
+        Command::Reload(args) => admin::reload(&args),
         Command::Witness(args) => witness::witness(&args),
         Command::Check(args) => check::check(&args),
         Command::Schema(_) => made::schema(),
@@ -107,8 +127,7 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(78)
         }
         Err(Failure::Failed(error)) => {
-            // Where standard error is closed, the code has to say it all.
-            let _ = writeln!(io::stderr(), "idleway: {error:#}");
+            complain(&format!("idleway: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -118,6 +137,11 @@ pub(crate) fn main() -> ExitCode {
 fn tell(faults: &Faults) {
     let mut out = io::stderr().lock();
     let _ = if colour::on(&out) { writeln!(out, "{}", faults.coloured()) } else { writeln!(out, "{faults}") };
+}
+
+/// A line on standard error. Where that is closed, the exit code has to say it all.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A line on standard output. Where nobody reads it any more, the program goes on.

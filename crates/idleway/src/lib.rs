@@ -76,6 +76,7 @@
 //! | feature | what |
 //! |---|---|
 //! | `cli` (default) | the program; leave it out by `default-features = false` |
+//! | `admin` (with `cli`) | [`admin`]: how a gateway stands and what it is told, by HTTP |
 //! | `hyper` | [`Mount`] is a service of hyper 1 |
 //! | `tower` | [`Mount`] is a service of tower, and so of axum. Its trait is of a version 0.x: should that change, so may this feature, without a new major version here |
 //!
@@ -89,6 +90,8 @@
 //! a request's way, and `control`, what is done for the pools beside it; 4: `gateway`, composition. Below them stand two crates
 //! without sockets, clocks and tasks: [`idleway_core`] with the Slots and the line, [`idleway_h1`] with HTTP/1.1.
 
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod config;
 mod control;
 mod edits;

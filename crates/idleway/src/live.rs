@@ -1,10 +1,14 @@
 //! What is in force now: the current Snapshot, and what outlives it.
 
 mod backend;
+#[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody asks"))]
+mod failures;
 mod heir;
 mod pool;
 mod readiness;
 mod reloaded;
+#[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody asks"))]
+mod work;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -17,6 +21,7 @@ use idleway_core::{BackendKey, Time};
 use tokio::sync::{broadcast, watch};
 
 pub(crate) use self::backend::Backend;
+pub(crate) use self::failures::{Failure, Failures};
 pub use self::heir::Bequeathed;
 pub(crate) use self::heir::Heir;
 pub(crate) use self::pool::{Lasting, LivePool, Member};
@@ -42,6 +47,8 @@ pub(crate) struct Live {
     /// What came of its reloads.
     pub(crate) reloaded: Reloaded,
     pub(crate) started: SystemTime,
+    /// The requests that went wrong last.
+    pub(crate) failures: Failures,
     heir: OnceLock<Heir>,
     /// The process before this one has ended, or there was none.
     past: watch::Sender<bool>,
@@ -71,6 +78,7 @@ impl Live {
             leaving: ArcSwap::default(),
             stage: Stage::default(),
             reloaded: Reloaded::default(),
+            failures: Failures::default(),
             heir: OnceLock::new(),
             past: watch::Sender::new(true),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),

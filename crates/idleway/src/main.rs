@@ -4,6 +4,7 @@ mod cli;
 mod colour;
 mod demo;
 mod descriptors;
+mod desk;
 #[cfg(unix)]
 mod handover;
 mod listener;
@@ -12,6 +13,7 @@ mod log;
 mod parcels;
 mod reload;
 mod stdin;
+mod token;
 mod watch;
 mod witness;
 

@@ -1,4 +1,4 @@
-//! When the program reads its file again: at SIGHUP, when the file changes. All or nothing: where
+//! When the program reads its file again: at SIGHUP, when the file changes, when somebody orders it. All or nothing: where
 //! anything is wrong with the file, what is in force stays.
 
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::{fmt, io, thread};
 
 use idleway::config::{Faults, Overrides, Plan, Source};
 use idleway::{Handle, NotReloaded};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::watch::Watch;
 use crate::{descriptors, listener};
@@ -15,6 +16,9 @@ use crate::{descriptors, listener};
 /// A file that is being written is read when it has been the same for so long, or when it has changed for too long.
 const STILL: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 50;
+
+/// Orders that wait for their turn.
+const WISHES: usize = 8;
 
 /// What the program was started with, and may be told anew.
 #[derive(Debug)]
@@ -24,6 +28,28 @@ pub(crate) struct Origin {
     pub(crate) overrides: Overrides,
     /// As the Plan in force has it; the system may have chosen the port.
     pub(crate) listen: SocketAddr,
+    /// As the file had it at the start, and has it until the next one.
+    pub(crate) admin: Option<SocketAddr>,
+}
+
+/// Orders the file to be read again.
+#[derive(Debug, Clone)]
+pub(crate) struct Wishes(mpsc::Sender<Wish>);
+
+/// Who ordered it is told what came of it.
+type Wish = oneshot::Sender<Result<(), String>>;
+
+impl Wishes {
+    /// Reads the file, whether it has changed or not, and answers when it is in force.
+    ///
+    /// # Errors
+    /// Why it is not, in words.
+    pub(crate) async fn reload(&self) -> Result<(), String> {
+        let ended = "the program ends";
+        let (done, outcome) = oneshot::channel();
+        self.0.send(done).await.map_err(|_| ended)?;
+        outcome.await.map_err(|_| ended)?
+    }
 }
 
 /// Why the file was not put in force.
@@ -51,17 +77,18 @@ impl fmt::Display for Trouble {
 ///
 /// # Errors
 /// Signals cannot be caught, or there is no thread to be had.
-pub(crate) fn follow(origin: Origin, gateway: Handle, seen: Option<Source>) -> io::Result<()> {
+pub(crate) fn follow(origin: Origin, gateway: Handle, seen: Option<Source>) -> io::Result<Wishes> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let hangup = {
         let _within = runtime.enter();
         Hangup::catch()?
     };
+    let (wishes, wished) = mpsc::channel(WISHES);
     let follower = Follower { origin, gateway, seen: seen.map(|source| source.text().to_owned()) };
     thread::Builder::new().name("reload".to_owned()).spawn(move || {
-        runtime.block_on(follower.follow(hangup));
+        runtime.block_on(follower.follow(hangup, wished));
     })?;
-    Ok(())
+    Ok(Wishes(wishes))
 }
 
 struct Follower {
@@ -72,7 +99,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn follow(mut self, mut hangup: Hangup) {
+    async fn follow(mut self, mut hangup: Hangup, mut wished: mpsc::Receiver<Wish>) {
         let mut watch = self.origin.file.as_deref().and_then(|file| {
             let unwatched = |error| tracing::warn!(file = %file.display(), %error, "changes of the file are not seen: send SIGHUP after one");
             Watch::new(file).map_err(unwatched).ok()
@@ -87,7 +114,13 @@ impl Follower {
                 }
             };
             tokio::select! {
-                () = hangup.next() => self.reload("SIGHUP").await,
+                () = hangup.next() => {
+                    let _ = self.reload("SIGHUP").await;
+                }
+                Some(done) = wished.recv() => {
+                    // Whoever ordered it may have gone.
+                    let _ = done.send(self.reload("order").await);
+                }
                 () = changed => self.look().await,
             }
             if let Some(watch) = &mut watch
@@ -112,22 +145,26 @@ impl Follower {
         }
         // One that is gone is being replaced, or was taken away: no reason to stop.
         if text.is_some_and(|text| self.seen.as_ref().is_none_or(|seen| seen.as_bytes() != text)) {
-            self.reload("change").await;
+            let _ = self.reload("change").await;
         }
     }
 
-    /// Reads the file and puts it in force; says what came of it.
-    async fn reload(&mut self, why: &str) {
+    /// Reads the file and puts it in force; says what came of it in the log, and to whoever ordered it.
+    async fn reload(&mut self, why: &str) -> Result<(), String> {
         let outcome = self.try_reload().await;
         let file = self.origin.file.as_deref().unwrap_or(Path::new("-")).display();
         match outcome {
-            Ok(()) => tracing::info!(%file, why, "the configuration is in force"),
+            Ok(()) => {
+                tracing::info!(%file, why, "the configuration is in force");
+                Ok(())
+            }
             Err(trouble) => {
                 // Of a Plan that was refused they know.
                 if !matches!(trouble, Trouble::Refused(_)) {
                     self.gateway.failed(trouble.to_string());
                 }
                 tell(&trouble, &file, why);
+                Err(trouble.to_string())
             }
         }
     }
@@ -139,9 +176,12 @@ impl Follower {
         self.seen = Some(source.text().to_owned());
         let mut plan = self.origin.overrides.over(&source).map_err(Trouble::Faults)?;
         descriptors::fit(&mut plan);
-        let listen = plan.listen;
+        let (listen, admin) = (plan.listen, plan.admin.listen);
         let socket = self.socket_for(&plan)?;
         self.gateway.reload(plan).await.map_err(Trouble::Refused)?;
+        if admin != std::mem::replace(&mut self.origin.admin, admin) {
+            tracing::warn!("`admin` has changed: where the admin API listens changes with a restart");
+        }
         if let Some(socket) = socket {
             self.gateway.listen_on(socket).await.map_err(|error| Trouble::Listener(error.into()))?;
             self.origin.listen = listen;

@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("gateway", 4),
     ("lib", 4),
     // Faces.
+    ("admin", 5),
     ("generic_backend", 5),
     ("main", 5),
     ("cli", 5),
@@ -36,11 +37,13 @@ const FLOORS: &[(&str, u32)] = &[
     ("demo", 5),
     ("descriptors", 5),
     ("handover", 5),
+    ("desk", 5),
     ("listener", 5),
     ("log", 5),
     ("parcels", 5),
     ("reload", 5),
     ("stdin", 5),
+    ("token", 5),
     ("watch", 5),
     ("witness", 5),
 ];

@@ -10,6 +10,7 @@ use idleway::config::{Overrides, Plan, Source};
 use idleway::{Gateway, Stop};
 
 use super::{Failure, find, say};
+use crate::desk::Door;
 #[cfg(unix)]
 use crate::handover::{Offer, Predecessor};
 use crate::{descriptors, listener, log, reload};
@@ -36,6 +37,9 @@ pub(super) struct RunArgs {
     /// How many cores to serve on [default: the file's `threads`, else all].
     #[arg(short, long, value_name = "N", env = "IDLEWAY_THREADS", hide_env_values = true)]
     threads: Option<NonZeroUsize>,
+    /// Where the admin API answers, or `off` [default: the file's `admin`, else 127.0.0.1:5001].
+    #[arg(long, value_name = "ADDRESS", env = "IDLEWAY_ADMIN_LISTEN", hide_env_values = true, value_parser = address_or_off)]
+    admin: Option<AddressOrOff>,
     #[command(flatten)]
     log: log::LogArgs,
     /// Backends, one slot each, in place of a file: http://127.0.0.1:6000 …
@@ -43,24 +47,45 @@ pub(super) struct RunArgs {
     urls: Vec<String>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct AddressOrOff(Option<SocketAddr>);
+
+fn address_or_off(text: &str) -> Result<AddressOrOff, String> {
+    match text {
+        "off" => Ok(AddressOrOff(None)),
+        _ => text
+            .parse()
+            .map(|address| AddressOrOff(Some(address)))
+            .map_err(|_| "write 127.0.0.1:5001, or off".to_owned()),
+    }
+}
+
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     log::start(&args.log);
     let overrides = Overrides { listen: args.listen, threads: args.threads };
     let file = args.urls.is_empty().then(|| args.config.clone().unwrap_or_else(find::find));
     let source = file.as_deref().map(Source::read).transpose()?;
-    let plan = match &source {
+    let mut plan = match &source {
         Some(source) => overrides.over(source)?,
         None => overrides.over_urls(&args.urls)?,
     };
     if let Some(file) = &file {
         tracing::info!(file = %file.display(), "the configuration is read");
     }
+    let of_file = plan.admin.listen;
+    if let Some(AddressOrOff(admin)) = args.admin {
+        plan.admin.listen = admin;
+    }
+    let admin = plan.admin.clone();
     let stop = Stop::catch().context("cannot catch signals")?;
-    let origin = reload::Origin { file, overrides, listen: plan.listen };
+    let origin = reload::Origin { file, overrides, listen: plan.listen, admin: of_file };
     #[cfg(unix)]
     let path = plan.handover.clone();
+    let door = Door::open(&admin)?;
     let gateway = start(plan)?;
-    reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
+    let wishes = reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
+    // Until the gateway has ended: whoever asks is told that it drains.
+    let _desk = door.map(|door| door.staff(&admin, gateway.handle(), wishes)).transpose()?;
     #[cfg(unix)]
     let offer = offer(path.as_deref(), &gateway, &stop)?;
     say(&listener::url(gateway.address()));

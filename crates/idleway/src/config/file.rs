@@ -15,7 +15,7 @@ use serde::de::{Error, MapAccess, Visitor};
 #[cfg(feature = "cli")]
 use super::schema;
 use super::spanned::Spanned;
-use super::value::{Count, Header, Methods, Period, Share, Size, Statuses};
+use super::value::{Count, Header, Methods, Period, Share, Size, Statuses, Switched};
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -44,6 +44,14 @@ pub(super) struct GatewayKeys {
     /// Slots are busy still. Default: nobody can ask.
     #[cfg_attr(feature = "cli", schemars(extend("examples" = ["/run/idleway/handover"])))]
     pub(super) handover: Option<Spanned<String>>,
+    /// The address of the admin API: `/livez`, `/readyz`, how everything stands, and what can be changed while the gateway
+    /// runs; `false`: there is none.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<schema::Admin>", extend("default" = "127.0.0.1:5001", "examples" = ["127.0.0.1:5001", false])))]
+    pub(super) admin: Option<Spanned<Switched>>,
+    /// What whoever changes something by the admin API has to say. Default: a random word, which the program writes at its start to
+    /// a file that only its user can read; where others than this machine reach the API it has to be set.
+    #[cfg_attr(feature = "cli", schemars(extend("examples" = ["${file:/etc/idleway/admin-token}"])))]
+    pub(super) admin_token: Option<Spanned<String>>,
     /// How long clients are still accepted after SIGTERM: not ready any more, but not gone before a load balancer has seen
     /// that.
     #[cfg_attr(feature = "cli", schemars(extend("default" = "0", "examples" = ["5s"])))]

@@ -177,6 +177,7 @@ impl Reading<'_> {
                 self.faults.push(Fault::new("there are no backends").hint(hint));
             }
         }
+        let admin = self.admin(keys.admin, keys.admin_token, listen, &pools);
         let routes_of = Pools { names: &names, plans: &pools, has_default };
         let routes = self.within(&["routes"], |reading| reading.routes(keys.routes, &routes_of));
         Plan {
@@ -186,6 +187,7 @@ impl Reading<'_> {
             client: self.client(keys.client),
             cold_start: self.cold_start(keys.cold_start),
             handover: self.handover(keys.handover),
+            admin,
             drain_delay: self.duration(keys.drain_delay, Duration::ZERO, Duration::ZERO),
             drain_timeout: self.duration(keys.drain_timeout, DRAIN_TIMEOUT, Duration::ZERO),
             pools,
@@ -510,7 +512,7 @@ impl Reading<'_> {
     }
 }
 
-fn listen(text: &str) -> Result<SocketAddr, Fault> {
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
         let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(5000);
         let port = told(port);

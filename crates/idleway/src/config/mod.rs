@@ -3,6 +3,7 @@
 //! Two types, so that nothing needs to be checked twice: `file` is the shape of the file, read by serde, which
 //! refuses what it does not know; `plan` is what it means, complete and checked, made by `meaning`.
 
+mod admin;
 mod backends;
 mod expand;
 mod fault;
@@ -29,6 +30,7 @@ mod units;
 mod value;
 mod words;
 
+pub use admin::{AdminPlan, AdminToken};
 pub use fault::{Fault, Faults, Place};
 pub use health::{HealthPlan, HttpProbe, ProbeKind, ProbePlan};
 pub use meaning::Overrides;

@@ -12,6 +12,7 @@ use idleway_core::Lane;
 
 use crate::route::Routes;
 
+use super::admin::AdminPlan;
 use super::health::HealthPlan;
 use super::network::Network;
 use super::origin::Origin;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub cold_start: ColdStart,
     /// The path of the socket at which a newer process asks for all that this one has (`handover`, default: none).
     pub handover: Option<PathBuf>,
+    /// Where the gateway is looked at and told what to do (`admin`, `admin_token`).
+    pub admin: AdminPlan,
     /// How long clients are still accepted once the gateway was told to stop and says that it is not ready any more
     /// (`drain_delay`, default 0).
     pub drain_delay: Duration,

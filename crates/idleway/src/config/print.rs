@@ -38,6 +38,13 @@ impl<'a> Page<'a> {
         self.line(words, "threads", plan.threads);
         self.line(words, "cold_start", quoted(cold_start(plan.cold_start)));
         self.line_or_none(words, "handover", plan.handover.as_ref().map(|path| quoted(path.display())));
+        let admin = plan.admin.listen.map_or_else(|| "false".to_owned(), quoted);
+        self.line(words, "admin", admin);
+        self.line_or_none(
+            words,
+            "admin_token",
+            plan.admin.token.as_ref().map(|token| quoted(token.as_str())),
+        );
         self.line(words, "drain_delay", quoted(in_largest_time(plan.drain_delay)));
         self.line(words, "drain_timeout", quoted(in_largest_time(plan.drain_timeout)));
         self.line(words, "access_log", plan.access_log);

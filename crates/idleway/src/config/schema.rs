@@ -161,6 +161,7 @@ fn like(pattern: &str) -> Schema {
 }
 
 texts! {
+    Admin => json_schema!({ "anyOf": [text(r"^.+:[0-9]{1,5}$"), { "const": false }] });
     Address => like(r"^.+:[0-9]{1,5}$");
     Network => like(r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$");
     Url => like(r"^[Hh][Tt][Tt][Pp]://[^/?#@\s]+/?$");

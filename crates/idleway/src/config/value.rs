@@ -113,6 +113,32 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
+/// What may be switched off: where it is, or whether.
+#[derive(Debug)]
+pub(super) enum Switched {
+    To(String),
+    On(bool),
+}
+
+impl<'de> Deserialize<'de> for Switched {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Switched;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, or false")
+            }
+            fn visit_str<E: Error>(self, at: &str) -> Result<Switched, E> {
+                Ok(Switched::To(at.to_owned()))
+            }
+            fn visit_bool<E: Error>(self, is_on: bool) -> Result<Switched, E> {
+                Ok(Switched::On(is_on))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
 /// Statuses as written: a number, a text like `200-399` or `2xx`, or a list of these.
 #[derive(Debug)]
 pub(super) enum Statuses {

@@ -66,15 +66,14 @@ fn as_other_formats_have_it(line: &str) -> Option<String> {
     Some(if bare { format!("write: {key} = {value}") } else { format!("write: {key} = \"{value}\"") })
 }
 
-/// Keys of the next versions: who writes one has read ahead, not made a mistake.
-const NOT_YET: [&str; 1] = ["admin"];
-
 /// Keys of the top level, for those who find them in another table.
-pub(super) const GATEWAY_KEYS: [&str; 12] = [
+pub(super) const GATEWAY_KEYS: [&str; 14] = [
     "listen",
     "threads",
     "cold_start",
     "handover",
+    "admin",
+    "admin_token",
     "drain_delay",
     "drain_timeout",
     "access_log",
@@ -110,9 +109,6 @@ fn unknown_key(key: &str, known: &str) -> (Fault, bool) {
 
 /// What to write instead of a key that is none of the known ones, where that can be told.
 fn instead(key: &str, known: &[&str]) -> Option<String> {
-    if NOT_YET.contains(&key) {
-        return Some(format!("this version does not have `{key}` yet: take it out"));
-    }
     if GATEWAY_KEYS.contains(&key) && !known.contains(&"pool") {
         return Some(format!("`{key}` stands at the top level, above the first `[table]` of the file"));
     }

@@ -151,9 +151,12 @@ impl Members {
                 };
                 if let Some(entry) = self.entries.get_mut(&at) {
                     entry.pool = Arc::clone(pool);
+                    if entry.plan != *plan || entry.has_left {
+                        // What was ordered of its Slots meanwhile holds until the Plan says something else of it.
+                        entry.members.values_mut().for_each(|member| member.slots = plan.slots);
+                    }
                     entry.plan = plan.clone();
                     entry.has_left = false;
-                    entry.members.values_mut().for_each(|member| member.slots = plan.slots);
                     self.roster.come_back(at);
                 }
                 listed.insert(at);
@@ -264,6 +267,21 @@ impl Members {
             pool.slots.set_elsewhere(member.key, self.elsewhere(member, at_work));
         }
         self.moves.retain(|known| at_work(&known.from.0, known.from.1) > 0);
+    }
+
+    /// Gives a backend another number of Slots, until a Plan says something else of it. False where there is none of this
+    /// name.
+    pub(super) fn resize(&mut self, pool: &str, backend: &str, slots: u32) -> bool {
+        let listed = self.entries.values_mut().filter(|entry| !entry.has_left && entry.pool.name == pool);
+        let mut members =
+            listed.flat_map(|entry| entry.members.values_mut().map(|member| (&entry.pool, member)));
+        let Some((pool, member)) = members.find(|(_, member)| member.backend.name == backend) else {
+            return false;
+        };
+        member.slots = slots;
+        let pool = Arc::clone(pool);
+        self.order(&pool, at_work);
+        true
     }
 
     /// The process before says how many Slots of a backend it has still.

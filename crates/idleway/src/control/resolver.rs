@@ -32,6 +32,9 @@ const LOOK_UP: Duration = Duration::from_secs(2);
 pub(crate) enum Order {
     /// A Plan to be put in force; `done` is told when it is.
     Plan { plan: Box<Plan>, done: oneshot::Sender<()> },
+    /// A backend is to have so many Slots until a Plan says something else of it; `done` is told whether there is such a one.
+    #[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody orders it"))]
+    Slots { pool: String, backend: String, slots: u32, done: oneshot::Sender<bool> },
     /// The process before has so many Slots of a backend still.
     Held { backend: String, slots: u32 },
     /// It has told of all that it has; `done` is told when that is known.
@@ -71,6 +74,9 @@ pub(crate) async fn keep(
                 unseen = unseen.saturating_sub(1);
             }
             Some(order) = orders.recv() => match order {
+                Order::Slots { pool, backend, slots, done } => {
+                    let _ = done.send(members.resize(&pool, &backend, slots));
+                }
                 Order::Held { backend, slots } => {
                     members.note_held(&backend, slots);
                     if let Some(heir) = live.heir() {

@@ -155,3 +155,24 @@ impl Handle {
         self.0.acceptor.as_ref().map(|acceptor| acceptor.address())
     }
 }
+
+/// For the admin API.
+#[cfg(feature = "admin")]
+impl Handle {
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.0.live
+    }
+
+    pub(crate) fn cores(&self) -> &[Arc<CoreHandle>] {
+        &self.0.cores
+    }
+
+    /// Gives a backend so many Slots until a Plan says something else of it; false where there is none of this name.
+    pub(crate) async fn resize(&self, pool: &str, backend: &str, slots: u32) -> Result<bool, NotReloaded> {
+        let orders = self.0.orders.lock().await;
+        let (done, is_done) = oneshot::channel();
+        let order = Order::Slots { pool: pool.to_owned(), backend: backend.to_owned(), slots, done };
+        orders.send(order).await.map_err(|_| NotReloaded::Stopping)?;
+        is_done.await.map_err(|_| NotReloaded::Stopping)
+    }
+}

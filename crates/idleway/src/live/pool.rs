@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::backend::Backend;
 use super::now;
+use super::work::Works;
 use crate::config::{FairBy, HealthPlan, Host, Origin, PoolPlan};
 use crate::metrics::PoolMetrics;
 use crate::net::{Addresses, BackendConnection};
@@ -44,6 +45,8 @@ pub(crate) struct Lasting {
     /// All that there are now; also those that are no longer members and not yet quiet.
     backends: ArcSwap<HashMap<BackendKey, Arc<Backend>>>,
     pub(crate) metrics: PoolMetrics,
+    /// What its Slots are at.
+    pub(crate) works: Works,
     told_of_queue: AtomicBool,
     /// A backend waits for a probe out of turn, or there are other backends than before.
     pub(crate) wants_probe: Notify,
@@ -93,6 +96,7 @@ impl LivePool {
             slots: Pool::new(spec(&plan, &[]), now),
             backends: ArcSwap::default(),
             metrics: PoolMetrics::default(),
+            works: Works::default(),
             told_of_queue: AtomicBool::new(false),
             wants_probe: Notify::new(),
             is_removed: AtomicBool::new(false),

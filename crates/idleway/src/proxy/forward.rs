@@ -58,6 +58,7 @@ pub(super) async fn forward<'a>(
             client.confirm().await?;
         }
         record.granted(&backend, permit.waited());
+        pool.works.note(permit.slot(), request, way.route.spelled());
         if let Some(failure) = &last_failure {
             pool.metrics.retries.of(&failure.reject).increment();
             tracing::debug!(id = %request.id, reason = %failure.reject, "trying another backend");

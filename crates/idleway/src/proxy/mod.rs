@@ -207,6 +207,7 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
         }
     };
     record.end(client.body_received());
+    live.failures.note(record.failed());
     ended
 }
 
@@ -268,6 +269,7 @@ enum Goal<'a> {
 
 /// The pool a request goes to, and what holds for it there.
 struct Way<'a> {
+    route: &'a Route,
     pool: &'a Arc<LivePool>,
     asking: Asking<'a>,
     /// The longest silence of a backend.
@@ -330,6 +332,7 @@ fn find_way<'a>(
         fields = Cow::Owned(both);
     }
     Ok(Way {
+        route,
         pool,
         asking,
         timeout: route.timeout.unwrap_or(pool.plan.timeout),

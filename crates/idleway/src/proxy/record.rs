@@ -1,5 +1,7 @@
 //! What is told about a request: one line in the log, and what the application's hook hears.
 
+mod failed;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -24,6 +24,7 @@
 //! | `replacement` | what a backend is sent instead of the path |
 //! | `target` | [`Target`]: a pool, a fixed answer, a redirect |
 //! | `explain` | [`Explanation`]: why a request has the route that it has |
+//! | `spelled` | a route's text, made once |
 //! | `asked` | [`Asked`]: a request, as far as routes look at it |
 
 mod asked;
@@ -33,11 +34,13 @@ mod hosts;
 mod paths;
 mod reading;
 mod replacement;
+mod spelled;
 mod table;
 mod target;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Abandon, Priority};
@@ -53,6 +56,7 @@ use self::condition::Condition;
 use self::hosts::Hosts;
 use self::reading::{Reading, bare, decoded, is_ambiguous};
 use self::replacement::Replacement;
+use self::spelled::Spelled;
 
 /// One way from requests to a pool, or to an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +97,7 @@ pub struct Route {
     pub request: Edits,
     /// What is changed about the fields of a response before the client gets it.
     pub response: Edits,
+    spelled: Spelled,
 }
 
 impl Route {
@@ -123,6 +128,7 @@ impl Route {
             authority: Authority::Client,
             request: Edits::of_request(),
             response: Edits::of_response(),
+            spelled: Spelled::default(),
         }
     }
 
@@ -186,6 +192,11 @@ impl Route {
     /// What is wrong, where it is not a path, or one whose meaning programs disagree about.
     pub fn replace(self, path: &str) -> Result<Self, &'static str> {
         Ok(Route { replace: Some(Replacement::new(path)?), ..self })
+    }
+
+    /// Its text, as the log has it; made once.
+    pub(crate) fn spelled(&self) -> &Arc<str> {
+        self.spelled.0.get_or_init(|| self.to_string().into())
     }
 
     /// Path and query, or `*`, as a backend is sent them, of a request that this route takes. None where programs would

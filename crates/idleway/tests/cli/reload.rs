@@ -9,15 +9,21 @@ use std::thread;
 use super::*;
 
 /// A gateway that reads a file, and its log.
-struct Gateway {
-    running: Running,
+pub(super) struct Gateway {
+    pub(super) running: Running,
     log: mpsc::Receiver<String>,
 }
 
 impl Gateway {
     /// Reads this file.
     fn start(file: &str) -> Self {
-        let mut running = Running::start_logging_to(Stdio::piped(), &["run", "--config", file]);
+        Self::with(file, &[])
+    }
+
+    /// Reads this file, and is told this besides.
+    pub(super) fn with(file: &str, args: &[&str]) -> Self {
+        let args = [&["run", "--config", file], args].concat();
+        let mut running = Running::start_logging_to(Stdio::piped(), &args);
         let stderr = running.child.stderr.take().unwrap();
         let (sender, log) = mpsc::sync_channel(1024);
         thread::spawn(move || {
@@ -29,7 +35,7 @@ impl Gateway {
 
     /// Waits for a line in the log that says all this.
     #[track_caller]
-    fn says(&self, parts: &[&str]) -> String {
+    pub(super) fn says(&self, parts: &[&str]) -> String {
         let since = Instant::now();
         let mut seen = String::new();
         while let Some(left) = PATIENCE.checked_sub(since.elapsed()) {
@@ -56,12 +62,12 @@ fn backends() -> [Running; 2] {
     ["1", "2"].map(|slots| Running::backend(&["--slots", slots]))
 }
 
-fn of(backend: &Running) -> String {
+pub(super) fn of(backend: &Running) -> String {
     format!("listen = \"127.0.0.1:0\"\nbackends = [\"{}\"]\n", backend.url)
 }
 
 /// A folder of the test's own, so that no other test's files change in it.
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("reload-{name}"));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();

@@ -27,8 +27,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use idleway::config::{
-    Abandon, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Network, Overrides, Plan, PoolPlan, Priority,
-    QueuePlan, Resolve, RetryPlan,
+    Abandon, AdminPlan, AdminToken, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Network, Overrides, Plan,
+    PoolPlan, Priority, QueuePlan, Resolve, RetryPlan,
 };
 use idleway::route::{Answer, Asked, Redirect, Route, Target};
 use idleway::{Authority, Edits};
@@ -87,6 +87,7 @@ fn one_line_is_a_configuration() {
     assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(30), true));
     assert_eq!(plan.drain_delay, Duration::ZERO);
     assert_eq!((plan.cold_start, plan.handover), (ColdStart::Trust, None));
+    assert_eq!(plan.admin, AdminPlan::default());
     assert_eq!(plan.pools.len(), 1);
     let pool = &plan.pools[0];
     assert_eq!(*pool, PoolPlan::new("default", pool.backends.clone()));
@@ -119,6 +120,8 @@ listen = "[::]:8080"
 threads = 2
 cold_start = "8s"
 handover = "/run/idleway/socket"
+admin = "[::1]:8081"
+admin_token = "0123456789abcdef"
 drain_delay = "9s"
 drain_timeout = "10s"
 access_log = false
@@ -221,6 +224,11 @@ fn every_key_arrives_in_the_plan() {
     assert_eq!(plan.drain_delay, Duration::from_secs(9));
     assert_eq!(plan.cold_start, ColdStart::Wait(Duration::from_secs(8)));
     assert_eq!(plan.handover, Some("/run/idleway/socket".into()));
+    let token = AdminToken::new("0123456789abcdef");
+    assert_eq!(
+        plan.admin,
+        made!(AdminPlan::default(); listen: Some("[::1]:8081".parse().unwrap()), token: token)
+    );
     let client = made!(ClientPlan::default(); read: Duration::from_secs(5), write: Duration::from_secs(6), rate: 0, fin: Fin::Gone);
     assert_eq!(plan.client, client);
     assert_eq!(plan.trusted, ["10.0.0.0/8", "::1"].map(|network| network.parse::<Network>().unwrap()));

@@ -61,6 +61,8 @@ const TOP: &[(&str, &[&str])] = &[
     ("threads", &["1", "1024"]),
     ("cold_start", &[r#""trust""#, r#""prove""#, r#""90s""#]),
     ("handover", &[r#""relative""#, r#""/a \\ b/c""#]),
+    ("admin", &["false", r#""127.0.0.1:5001""#, r#""[::1]:9""#]),
+    ("admin_token", &[r#""0123456789abcdef""#, r#""a\\b\"c#d'e,f{g}h-0123456789""#]),
     ("drain_delay", &[r#""0""#, r#""5s""#]),
     ("drain_timeout", &[r#""0""#, r#""1ms""#, r#""90s""#]),
     ("access_log", &["true", "false"]),

@@ -17,6 +17,8 @@ mod harness;
 mod python;
 
 mod abandon;
+#[cfg(feature = "admin")]
+mod admin;
 mod bounds;
 mod busy;
 mod chaos;

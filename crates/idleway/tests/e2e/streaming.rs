@@ -274,7 +274,7 @@ struct Program {
 impl Program {
     fn start(url: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_idleway"))
-            .args(["run", "--listen", "127.0.0.1:0", "--threads", "2", url])
+            .args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--threads", "2", url])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -98,7 +98,7 @@ impl Program {
         fs::write(&path, mine).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_idleway"));
         command.args(["run", "--listen", "127.0.0.1:0", "--threads", "2", "--config"]).arg(path);
-        Program::start(&mut command)
+        Program::start(command.env("IDLEWAY_ADMIN_LISTEN", "off"))
     }
 
     /// What it counts itself.

@@ -69,6 +69,7 @@ impl Hosts {
             .args(["-c", BECOME, "sh"])
             .args([&self.folder, Path::new(env!("CARGO_BIN_EXE_idleway"))])
             .env_remove("RUST_LOG")
+            .env("IDLEWAY_ADMIN_LISTEN", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

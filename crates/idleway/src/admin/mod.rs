@@ -1,0 +1,192 @@
+//! The admin API: how a gateway stands, and what it is told while it runs, by HTTP on a socket of its own.
+//!
+//! It runs on a thread and a runtime of its own: a core that stands still never keeps it from saying so. Whatever is asked of
+//! it is bounded, and whoever asks is looked at first (`guard`): a web page that a browser on this machine shows can ask
+//! nothing, and nobody changes anything without the token. `docs/admin.md` in the repository has all of it, `docs/openapi.json`
+//! says it to programs.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | here | [`Admin`]: the thread, its connections and their bounds |
+//! | `guard` | who may ask: `Host`, `Origin`, `Sec-Fetch-Site`, the token |
+//! | `routes` | which request is for what |
+//! | `orders` | what changes something, and the line in the log about it |
+//! | `answer` | answers, and problems (RFC 9457) |
+//! | `status`, `work`, `past` | what is told: shapes of JSON |
+//! | `pulse` | whether each core answers |
+//! | `journal` | the last events |
+
+mod answer;
+mod guard;
+mod journal;
+mod orders;
+mod past;
+mod pulse;
+mod routes;
+mod status;
+mod work;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+
+use self::journal::Journal;
+use self::pulse::Pulse;
+use crate::config::AdminToken;
+use crate::gateway::Handle;
+
+/// Connections at once; further ones wait to be accepted.
+const CONNECTIONS: usize = 64;
+/// Bytes of a head.
+const HEAD: usize = 16 << 10;
+/// Bytes of a body.
+const BODY: usize = 64 << 10;
+/// How long a head may take, and how long a connection may be idle.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// How long a connection may last, whatever goes over it: who takes no byte of an answer keeps nobody else out for long.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long accepting pauses where the system has no more sockets.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// What reads the configuration again and puts it in force; or says why it did not.
+pub type Reload = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
+/// What an [`Admin`] can do beside what a [`Handle`] can.
+#[derive(Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// What whoever changes something has to say, where the Plan in force says nothing of it (`admin_token`). Without either
+    /// nobody changes anything.
+    pub token: Option<AdminToken>,
+    /// What `POST /v1/reload` does. Only the program knows where its configuration comes from.
+    pub reload: Option<Reload>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { token, reload } = self;
+        f.debug_struct("Options").field("token", token).field("reload", &reload.is_some()).finish()
+    }
+}
+
+/// The admin API of one gateway, on a thread of its own. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Admin {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is asked.
+struct Desk {
+    gateway: Handle,
+    token: Option<AdminToken>,
+    reload: Option<Reload>,
+    pulse: Pulse,
+    journal: Journal,
+    since: Instant,
+}
+
+impl Admin {
+    /// Answers on this socket, which listens already, for as long as the gateway lives and this is held.
+    ///
+    /// # Errors
+    /// The socket can be reached from other machines and there is no token; or what the system says where there is no
+    /// thread to be had.
+    pub fn start(gateway: Handle, listener: TcpListener, options: Options) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let Options { token, reload } = options;
+        let has_token = token.is_some() || gateway.live().snapshot().plan.admin.token.is_some();
+        if !address.ip().to_canonical().is_loopback() && !has_token {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("an admin API at {address} needs a token: others than this machine reach it"),
+            ));
+        }
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let pulse = Pulse::new(gateway.cores().to_vec());
+        let desk = Desk { gateway, token, reload, pulse, journal: Journal::default(), since: Instant::now() };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let listener = {
+            let _within = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
+            let desk = Arc::new(desk);
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, &desk) => {}
+                    () = desk.journal.keep(desk.gateway.live().events()) => {}
+                    // Dropped, it says so too.
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It has said so itself, if it panicked.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, desk: &Arc<Desk>) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    // Never closed: there is always another place, sooner or later.
+    while let Ok(place) = Arc::clone(&free).acquire_owned().await {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(BREATH).await;
+            continue;
+        };
+        let desk = Arc::clone(desk);
+        connections.spawn(async move {
+            // One that is cut short has had its time.
+            let _ = tokio::time::timeout(LONGEST, serve(stream, peer, desk)).await;
+            drop(place);
+        });
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>) {
+    let service = service_fn(move |request| {
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(routes::answer(&desk, peer, request).await) }
+    });
+    // An error is a client that left or spoke nonsense: nobody is there to be told.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}

@@ -1,0 +1,243 @@
+//! Which request is for what.
+
+use std::net::SocketAddr;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use serde_json::json;
+
+use super::answer::{self, Answer, Problem};
+use super::past::Errors;
+use super::status::{PoolStatus, Pools, Ready, Status};
+use super::{BODY, BODY_TIME, Desk, guard, orders};
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Livez,
+    Readyz,
+    Status,
+    Pools,
+    Pool,
+    Mode,
+    Slots,
+    Reload,
+    Errors,
+    Events,
+}
+
+/// Every path there is, with its method; `{…}` stands for one segment. `/metrics` is to be one of them: a GET whose answer is
+/// text, made from what `Live` counts.
+const ROUTES: &[(&str, &str, Wanted)] = &[
+    ("GET", "/livez", Wanted::Livez),
+    ("GET", "/readyz", Wanted::Readyz),
+    ("GET", "/v1/status", Wanted::Status),
+    ("GET", "/v1/pools", Wanted::Pools),
+    ("GET", "/v1/pools/{pool}", Wanted::Pool),
+    ("PUT", "/v1/pools/{pool}/backends/{backend}/mode", Wanted::Mode),
+    ("PUT", "/v1/pools/{pool}/backends/{backend}/slots", Wanted::Slots),
+    ("POST", "/v1/reload", Wanted::Reload),
+    ("GET", "/v1/errors", Wanted::Errors),
+    ("GET", "/v1/events", Wanted::Events),
+];
+
+/// The one page of a request: what goes wrong is a problem, and becomes an answer here.
+pub(super) async fn answer(desk: &Desk, peer: SocketAddr, request: Request<Incoming>) -> Answer {
+    served(desk, peer, request).await.unwrap_or_else(|problem| problem.answer())
+}
+
+async fn served(desk: &Desk, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Problem> {
+    let snapshot = desk.gateway.live().snapshot();
+    let token = snapshot.plan.admin.token.as_ref().or(desk.token.as_ref());
+    if let Err(problem) = guard::admit(&request, peer, token) {
+        tracing::debug!(%peer, method = %request.method(), problem = problem.name(), "the admin API refuses a request");
+        return Err(problem);
+    }
+    let (wanted, names) = find(request.method(), request.uri().path())?;
+    if let Wanted::Mode | Wanted::Slots | Wanted::Reload = wanted {
+        return ordered(desk, peer, wanted, &names, request).await;
+    }
+    looked_at(desk, wanted, &names, request.uri().query()).await
+}
+
+/// What only looks.
+async fn looked_at(
+    desk: &Desk,
+    wanted: Wanted,
+    names: &[String],
+    query: Option<&str>,
+) -> Result<Answer, Problem> {
+    let live = desk.gateway.live();
+    Ok(match wanted {
+        Wanted::Livez => {
+            let silent = desk.pulse.silent().await;
+            let status = if silent.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            answer::json(status, &json!({ "live": silent.is_empty(), "silent_cores": silent }))
+        }
+        Wanted::Readyz => {
+            let readiness = Ready::of(live);
+            let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            answer::json(status, &readiness)
+        }
+        Wanted::Status => answer::json(StatusCode::OK, &Status::of(desk)),
+        Wanted::Pools => answer::json(StatusCode::OK, &Pools::of(live)),
+        Wanted::Errors => answer::json(StatusCode::OK, &Errors::of(&live.failures)),
+        Wanted::Events => {
+            let after = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("after=")));
+            let after = after.map_or(Ok(0), str::parse);
+            let after = after.map_err(|_| Problem::Body("`after` is the number of an event".to_owned()))?;
+            answer::json(StatusCode::OK, &json!({ "events": desk.journal.after(after) }))
+        }
+        _ => {
+            let name = names.first().map_or("", String::as_str);
+            let pool = PoolStatus::named(live, name).ok_or_else(|| Problem::NoPool(name.to_owned()))?;
+            answer::json(StatusCode::OK, &pool)
+        }
+    })
+}
+
+/// What changes something.
+async fn ordered(
+    desk: &Desk,
+    peer: SocketAddr,
+    wanted: Wanted,
+    names: &[String],
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let mut body = Vec::new();
+    let outcome = match read(request, wanted != Wanted::Reload).await {
+        Err(problem) => Err(problem),
+        Ok(read) => {
+            body = read;
+            match (wanted, names) {
+                (Wanted::Mode, [pool, backend]) => orders::set_mode(desk, pool, backend, &body)
+                    .map(|told| answer::json(StatusCode::OK, &told)),
+                (Wanted::Slots, [pool, backend]) => {
+                    let told = orders::set_slots(desk, pool, backend, &body).await;
+                    told.map(|told| answer::json(StatusCode::OK, &told))
+                }
+                _ => {
+                    let done = orders::reload(desk).await;
+                    done.map(|()| answer::json(StatusCode::OK, &json!({ "reloaded": true })))
+                }
+            }
+        }
+    };
+    orders::note(peer, &what, &body, &outcome);
+    outcome
+}
+
+/// The body of an order.
+async fn read(request: Request<Incoming>, is_needed: bool) -> Result<Vec<u8>, Problem> {
+    // A form of a web page cannot say that it is JSON.
+    if is_needed && !is_json(request.headers()) {
+        return Err(Problem::MediaType);
+    }
+    if request.body().size_hint().lower() > BODY as u64 {
+        return Err(Problem::TooLarge);
+    }
+    let body = Limited::new(request.into_body(), BODY).collect();
+    match tokio::time::timeout(BODY_TIME, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
+        Ok(Err(error)) => Err(Problem::Body(format!("it was cut short: {error}"))),
+        Err(_) => Err(Problem::TooSlow),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+/// What is at this path, and the names in it.
+fn find(method: &Method, path: &str) -> Result<(Wanted, Vec<String>), Problem> {
+    let mut other = None;
+    for (own, pattern, wanted) in ROUTES {
+        let Some(names) = names(pattern, path) else { continue };
+        if method == own || (method == Method::HEAD && *own == "GET") {
+            return Ok((*wanted, names));
+        }
+        other = Some(if *own == "GET" { "GET, HEAD" } else { own });
+    }
+    Err(other.map_or(Problem::NotFound, Problem::Method))
+}
+
+/// What stands in the path for `{…}`, where it is one of this pattern.
+fn names(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    let mut names = Vec::new();
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return Some(names),
+            (Some(own), Some(segment)) if own.starts_with('{') => names.push(decoded(segment)?),
+            (Some(own), Some(segment)) if own == segment => {}
+            _ => return None,
+        }
+    }
+}
+
+/// Without percent-encodings (RFC 3986 section 2.1).
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut parts = segment.split('%');
+    bytes.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_meaning() {
+        let get = |path| find(&Method::GET, path);
+        assert_eq!(get("/v1/pools/a%2Fb"), Ok((Wanted::Pool, vec!["a/b".to_owned()])));
+        assert_eq!(find(&Method::HEAD, "/livez"), Ok((Wanted::Livez, Vec::new())));
+        let path = "/v1/pools/p/backends/%5B::1%5D:80/mode";
+        assert_eq!(find(&Method::PUT, path), Ok((Wanted::Mode, vec!["p".to_owned(), "[::1]:80".to_owned()])));
+        assert_eq!(get(path), Err(Problem::Method("PUT")));
+        assert_eq!(find(&Method::POST, "/readyz"), Err(Problem::Method("GET, HEAD")));
+        for path in [
+            "",
+            "/",
+            "*",
+            "/v1",
+            "/livez/",
+            "//livez",
+            "/v1/pools/",
+            "/v1/pools/%zz",
+            "/v1/pools/%+1",
+            "/v1/pools/%ff",
+            "/v1/pools/a/b",
+            "/V1/status",
+        ] {
+            assert_eq!(get(path), Err(Problem::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_document_and_the_routes_are_the_same() {
+        let document = include_str!("../../../../docs/openapi.json");
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        let methods = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
+        let mut told = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in methods.iter().filter(|method| item.get(**method).is_some()) {
+                assert!(told.insert((method.to_uppercase(), path.clone())));
+            }
+        }
+        let own = ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
+        assert_eq!(told, own.collect());
+    }
+}

@@ -1,0 +1,213 @@
+//! `idleway status`, `drain`, `ready`, `maintenance`, `reload`: a gateway that runs, asked and told by its admin API.
+
+mod call;
+mod drain;
+mod shown;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::call::{Caller, Refused};
+use super::{Failure, duration, say};
+
+/// Exit codes of `sysexits.h`.
+const UNAVAILABLE: u8 = 69;
+const NO_PERMISSION: u8 = 77;
+const MISCONFIGURED: u8 = 78;
+/// What was waited for has not ended in time.
+const NOT_QUIET: u8 = 4;
+
+/// Which gateway is asked.
+#[derive(Debug, Args)]
+pub(super) struct Where {
+    /// The admin API of the gateway.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "IDLEWAY_ADMIN",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:5001"
+    )]
+    admin: String,
+    /// A file with the token [default: IDLEWAY_ADMIN_TOKEN, else the file that a gateway of this user has written].
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Say it as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway status                                    everything, for people
+  idleway status --json | jq '.pools[].queue'       for programs
+  idleway status --admin http://127.0.0.1:5002      of another gateway on this machine
+
+Ends with 0 where the gateway wants requests, with 1 where it does not, with 69 where none answers.")]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    at: Where,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway drain workers/10.0.0.3:6000 && ssh 10.0.0.3 reboot    no new requests, and wait for those that run
+  idleway drain 127.0.0.1:6000 --timeout 5m                     of the pool `default`, for five minutes at most
+  idleway drain 127.0.0.1:6000 --no-wait                        order it, and see to the rest by `idleway status`
+
+While it waits it shows what for. Interrupted, it has been ordered all the same: `idleway ready` takes it back.
+Ends with 0 where nothing is at work, with 4 where the time was over before, with 69 where no gateway answers, with 77 where
+the token is missing or wrong.")]
+pub(super) struct DrainArgs {
+    /// The backend: its pool, and its host and port; without a pool the one of the pool `default`.
+    #[arg(value_name = "POOL/BACKEND")]
+    backend: String,
+    /// Do not wait until nothing is at work there.
+    #[arg(long, conflicts_with = "timeout")]
+    no_wait: bool,
+    /// How long to wait at most [default: as long as it takes].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    at: Where,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway ready workers/10.0.0.3:6000          requests again
+  idleway maintenance workers/10.0.0.3:6000    no requests and no probes
+
+Ends with 0 where it is ordered, with 69 where no gateway answers, with 77 where the token is missing or wrong.")]
+pub(super) struct ModeArgs {
+    /// The backend: its pool, and its host and port; without a pool the one of the pool `default`.
+    #[arg(value_name = "POOL/BACKEND")]
+    backend: String,
+    #[command(flatten)]
+    at: Where,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway check && idleway reload    the file is put in force, and it is known here whether it was
+
+Ends with 0 where it is in force, with 78 where anything is wrong with it (what was in force stays), with 69 where no gateway
+answers, with 77 where the token is missing or wrong.")]
+pub(super) struct ReloadArgs {
+    #[command(flatten)]
+    at: Where,
+}
+
+pub(super) fn status(args: &StatusArgs) -> Result<(), Failure> {
+    let told = args.at.ask("GET", "/v1/status", None)?;
+    if args.at.json {
+        say(&told.to_string());
+    } else {
+        shown::status(&told).iter().for_each(|line| say(line));
+    }
+    if told["ready"] == true { Ok(()) } else { Err(Failure::Found(1)) }
+}
+
+pub(super) fn drain(args: &DrainArgs) -> Result<(), Failure> {
+    let (pool, backend) = named(&args.backend);
+    let told = args.at.order(pool, backend, "drain")?;
+    let told = if args.no_wait { told } else { drain::wait(&args.at, pool, backend, told, args.timeout)? };
+    args.at.tell(&told, &format!("{pool}/{backend} drains: {}", shown::backend(&told)));
+    if args.no_wait || drain::is_quiet(&told) { Ok(()) } else { Err(Failure::Found(NOT_QUIET)) }
+}
+
+/// `ready` or `maintenance`.
+pub(super) fn set_mode(args: &ModeArgs, mode: &str) -> Result<(), Failure> {
+    let (pool, backend) = named(&args.backend);
+    let told = args.at.order(pool, backend, mode)?;
+    args.at.tell(&told, &format!("{pool}/{backend}: {}", shown::backend(&told)));
+    Ok(())
+}
+
+pub(super) fn reload(args: &ReloadArgs) -> Result<(), Failure> {
+    let told = args.at.ask("POST", "/v1/reload", Some(&Value::Null))?;
+    args.at.tell(&told, "the configuration is in force");
+    Ok(())
+}
+
+/// The pool and the backend.
+fn named(text: &str) -> (&str, &str) {
+    let text = text.strip_prefix("http://").unwrap_or(text);
+    text.split_once('/')
+        .filter(|(_, backend)| !backend.is_empty())
+        .unwrap_or(("default", text.trim_end_matches('/')))
+}
+
+impl Where {
+    fn order(&self, pool: &str, backend: &str, mode: &str) -> Result<Value, Failure> {
+        let path = format!("/v1/pools/{}/backends/{}/mode", segment(pool), segment(backend));
+        self.ask("PUT", &path, Some(&json!({ "mode": mode })))
+    }
+
+    /// What is told there; where it is a problem, it is said and what is left is the exit code.
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let caller = Caller::new(&self.admin, self.token_file.as_deref(), body.is_some())?;
+        match caller.call(method, path, body) {
+            Ok(told) => Ok(told),
+            Err(Refused::NobodyThere(error)) => {
+                let hint = "does it run? `idleway run` says in its log where its admin API answers; --admin says where to ask";
+                Err(self.refused(
+                    UNAVAILABLE,
+                    &json!({ "title": "no gateway answers", "detail": format!("{error:#}"), "hint": hint }),
+                ))
+            }
+            Err(Refused::Problem(status, problem)) => {
+                let code = match (status, path) {
+                    (401, _) => NO_PERMISSION,
+                    (422, "/v1/reload") => MISCONFIGURED,
+                    (503, _) => UNAVAILABLE,
+                    _ => 1,
+                };
+                Err(self.refused(code, &problem))
+            }
+        }
+    }
+
+    fn refused(&self, code: u8, problem: &Value) -> Failure {
+        let text = |name: &str| problem[name].as_str().unwrap_or_default();
+        let hint =
+            Some(text("hint")).filter(|hint| !hint.is_empty()).map(|hint| format!("\n    hint: {hint}"));
+        super::complain(&format!("{}: {}{}", text("title"), text("detail"), hint.unwrap_or_default()));
+        if self.json {
+            say(&problem.to_string());
+        }
+        Failure::Found(code)
+    }
+
+    fn tell(&self, told: &Value, words: &str) {
+        say(&if self.json { told.to_string() } else { words.to_owned() });
+    }
+}
+
+/// A name as one segment of a path (RFC 3986 section 3.3).
+fn segment(name: &str) -> String {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
+    name.bytes()
+        .map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_named_with_its_pool_or_without() {
+        assert_eq!(named("workers/10.0.0.3:6000"), ("workers", "10.0.0.3:6000"));
+        assert_eq!(named("10.0.0.3:6000"), ("default", "10.0.0.3:6000"));
+        assert_eq!(named("http://10.0.0.3:6000/"), ("default", "10.0.0.3:6000"));
+        assert_eq!(segment("[::1]:80"), "%5B::1%5D:80");
+        assert_eq!(segment("a/b%"), "a%2Fb%25");
+    }
+}

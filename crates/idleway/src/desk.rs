@@ -1,0 +1,85 @@
+//! The admin API of the program: its socket, and the token of its user.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::{Context, anyhow};
+use idleway::Handle;
+use idleway::admin::{Admin, Options};
+use idleway::config::AdminPlan;
+
+use crate::listener;
+use crate::reload::Wishes;
+use crate::token::TokenFile;
+
+/// The socket of the admin API, before the gateway is there.
+#[derive(Debug)]
+pub(crate) struct Door(TcpListener);
+
+/// The admin API at work.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    _admin: Admin,
+    _token: Option<TokenFile>,
+}
+
+impl Door {
+    /// Listens where the Plan says; none where it says nowhere. That the default address is taken is no reason not to serve.
+    ///
+    /// # Errors
+    /// Another address cannot be listened on.
+    pub(crate) fn open(plan: &AdminPlan) -> anyhow::Result<Option<Self>> {
+        let Some(address) = plan.listen else { return Ok(None) };
+        match listener::listen(address) {
+            Ok(socket) => Ok(Some(Self(socket))),
+            Err(error) if address == AdminPlan::LISTEN => {
+                tracing::warn!(%address, %error, "there is no admin API: its default address cannot be had; set `admin` to another one, or to false");
+                Ok(None)
+            }
+            Err(error) => {
+                Err(listener::explain(address, &error, |to| format!("admin = \"{to}\""))
+                    .context("the admin API"))
+            }
+        }
+    }
+
+    /// Answers there for this gateway.
+    ///
+    /// # Errors
+    /// Others reach it and there is no token; or there is no thread to be had.
+    pub(crate) fn staff(self, plan: &AdminPlan, gateway: Handle, wishes: Wishes) -> anyhow::Result<Desk> {
+        let address = self.0.local_addr().context("the admin API has no address")?;
+        let mut options = Options::default();
+        let file = if plan.token.is_some() || !address.ip().to_canonical().is_loopback() {
+            None
+        } else {
+            token_of(address, &mut options)
+        };
+        options.reload = Some(Box::new(move || {
+            let wishes = wishes.clone();
+            Box::pin(async move { wishes.reload().await })
+        }));
+        let admin = Admin::start(gateway, self.0, options).map_err(|error| {
+            anyhow!("{error}\n    hint: admin_token = \"${{file:/etc/idleway/admin-token}}\", or listen on 127.0.0.1")
+        })?;
+        let path = file.as_ref().map(|file| file.path().display().to_string());
+        tracing::info!(url = listener::url(admin.address()), token = path, "the admin API answers here");
+        Ok(Desk { _admin: admin, _token: file })
+    }
+}
+
+/// A token of its own; none where there is no place for it.
+fn token_of(address: SocketAddr, options: &mut Options) -> Option<TokenFile> {
+    match TokenFile::write(address.port()) {
+        Ok((token, file)) => {
+            options.token = Some(token);
+            Some(file)
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "nothing can be changed by the admin API: there is no place for a token; set `admin_token`"
+            );
+            None
+        }
+    }
+}
