@@ -31,7 +31,7 @@ use crate::config::{LimitsPlan, Plan};
 use crate::event::{Event, Events, KEPT};
 use crate::hook::Hook;
 use crate::message::RandomHex;
-use crate::metrics::Series;
+use crate::metrics::{Counter, Series};
 use crate::net::{Budget, ClientLimits};
 use crate::route::{Asked, Route};
 
@@ -47,6 +47,8 @@ pub(crate) struct Live {
     /// What came of its reloads.
     pub(crate) reloaded: Reloaded,
     pub(crate) started: SystemTime,
+    /// As whoever writes the log says.
+    pub(crate) lost_log_lines: Counter,
     /// The requests that went wrong last.
     pub(crate) failures: Failures,
     heir: OnceLock<Heir>,
@@ -75,6 +77,7 @@ impl Live {
             budget: Budget::new(plan.limits.buffered),
             current: ArcSwap::from_pointee(Snapshot::new(plan, None)),
             started: SystemTime::now(),
+            lost_log_lines: Counter::default(),
             leaving: ArcSwap::default(),
             stage: Stage::default(),
             reloaded: Reloaded::default(),

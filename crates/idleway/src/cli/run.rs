@@ -83,6 +83,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let path = plan.handover.clone();
     let door = Door::open(&admin)?;
     let gateway = start(plan)?;
+    log::count_losses(gateway.handle());
     let wishes = reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
     // Until the gateway has ended: whoever asks is told that it drains.
     let _desk = door.map(|door| door.staff(&admin, gateway.handle(), wishes)).transpose()?;

@@ -15,7 +15,7 @@ use serde::de::{Error, MapAccess, Visitor};
 #[cfg(feature = "cli")]
 use super::schema;
 use super::spanned::Spanned;
-use super::value::{Count, Header, Methods, Period, Share, Size, Statuses, Switched};
+use super::value::{AccessLog, Count, Header, Methods, Period, Share, Size, Statuses, Switched};
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -60,9 +60,9 @@ pub(super) struct GatewayKeys {
     /// cut, and the log says so.
     #[cfg_attr(feature = "cli", schemars(extend("default" = "30s")))]
     pub(super) drain_timeout: Option<Spanned<Period>>,
-    /// Whether each request leaves one line in the log.
-    #[cfg_attr(feature = "cli", schemars(extend("default" = true)))]
-    pub(super) access_log: Option<bool>,
+    /// Whether each request leaves one line in the log; or how it does, in a table.
+    #[cfg_attr(feature = "cli", schemars(extend("default" = true, "examples" = [false])))]
+    pub(super) access_log: Option<AccessLog>,
     /// Addresses and networks of the proxies and callers whose word about a request is taken: how urgent it is,
     /// and in `X-Forwarded-*` whom it comes from. Default: nobody.
     #[serde(default)]
@@ -426,6 +426,17 @@ pub(super) struct AnswerKeys {
     /// The media type of the body. Default: `text/plain; charset=utf-8`.
     #[serde(rename = "type")]
     pub(super) kind: Option<Spanned<String>>,
+}
+
+/// `access_log = { … }`
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct AccessLogKeys {
+    /// Whether the line has the query of the target, in which secrets may stand. Default: false.
+    pub(super) query: Option<bool>,
+    /// How many of the requests that succeeded leave a line; those that failed, or were tried again, all do. Default: 100%.
+    pub(super) sample: Option<Spanned<Share>>,
 }
 
 /// `redirect = { … }` of a route

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use super::expand::{Lookup, Veil};
 use super::fault::{Fault, Faults, Place, told};
-use super::file::{BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, RouteKeys};
+use super::file::{
+    AccessLogKeys, BackendEntry, ClientKeys, File, LimitsKeys, PoolKeys, QueueKeys, RetryKeys, RouteKeys,
+};
 use super::origin::Origin;
 use super::plan::{
-    ClientPlan, ColdStart, DRAIN_TIMEOUT, FairBy, LISTEN, LONGEST_SOCKET, LimitsPlan, Plan, PoolPlan,
-    QueuePlan, RetryPlan,
+    AccessLogPlan, ClientPlan, ColdStart, DRAIN_TIMEOUT, FairBy, LISTEN, LONGEST_SOCKET, LimitsPlan, Plan,
+    PoolPlan, QueuePlan, RetryPlan,
 };
 use super::read::{self, ELEMENT, Understood};
 use super::routing::Pools;
@@ -23,7 +25,7 @@ use super::sharing::none_of;
 use super::source::Source;
 use super::spanned::Spanned;
 use super::units;
-use super::value::{Count, Period, Share, Size};
+use super::value::{AccessLog, Count, Period, Share, Size};
 
 /// The pool that the pool keys at the top level configure.
 const DEFAULT_POOL: &str = "default";
@@ -193,7 +195,7 @@ impl Reading<'_> {
             pools,
             routes,
             trusted,
-            access_log: keys.access_log.unwrap_or(true),
+            access_log: self.access_log(keys.access_log),
         }
     }
 
@@ -384,6 +386,20 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Single values.
 impl Reading<'_> {
+    /// `access_log = true | false | { query, sample }`
+    fn access_log(&mut self, entry: Option<AccessLog>) -> AccessLogPlan {
+        let usual = AccessLogPlan::default();
+        match entry {
+            None => usual,
+            Some(AccessLog::On(is_on)) => AccessLogPlan { is_on, ..usual },
+            Some(AccessLog::As(AccessLogKeys { query, sample })) => AccessLogPlan {
+                is_on: true,
+                query: query.unwrap_or(usual.query),
+                sample: self.within(&["access_log"], |reading| reading.share(sample, usual.sample)),
+            },
+        }
+    }
+
     /// `cold_start = "trust" | "prove" | "30s"`
     fn cold_start(&mut self, entry: Option<Spanned<String>>) -> ColdStart {
         self.value(entry, ColdStart::default(), |text| match text.as_str() {

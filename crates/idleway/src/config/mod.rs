@@ -37,8 +37,8 @@ pub use meaning::Overrides;
 pub use network::Network;
 pub use origin::{Host, Origin};
 pub use plan::{
-    Abandon, BackendPlan, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Plan, PoolPlan, Priority,
-    QueuePlan, Resolve, RetryPlan,
+    Abandon, AccessLogPlan, BackendPlan, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Plan, PoolPlan,
+    Priority, QueuePlan, Resolve, RetryPlan,
 };
 
 #[cfg(feature = "cli")]

@@ -49,8 +49,27 @@ pub struct Plan {
     /// The networks of the peers whose word about a request is taken: how urgent it is, whom it comes from
     /// (`trusted`, default: nobody's).
     pub trusted: Vec<Network>,
-    /// Whether each request leaves one line in the log (`access_log`, default true).
-    pub access_log: bool,
+    /// Which requests leave a line in the log, and with what (`access_log`, default: each).
+    pub access_log: AccessLogPlan,
+}
+
+/// `access_log`: what is logged of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccessLogPlan {
+    /// Whether any of them is (`access_log = true`).
+    pub is_on: bool,
+    /// Whether the query of the target is (`query`, default false): secrets may stand there.
+    pub query: bool,
+    /// How many of those that succeeded, in percent from 0 to 100 (`sample`, default 100); those that failed or were tried again
+    /// all are.
+    pub sample: u32,
+}
+
+impl Default for AccessLogPlan {
+    fn default() -> Self {
+        AccessLogPlan { is_on: true, query: false, sample: 100 }
+    }
 }
 
 /// What a gateway that starts takes for true of its backends: the process before it may have left work at them, and is not

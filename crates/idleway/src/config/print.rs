@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::health::{HealthPlan, ProbeKind, ProbePlan};
 use super::origin::Host;
 use super::plan::{
-    Abandon, BackendPlan, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Plan, PoolPlan, Priority,
-    QueuePlan, Resolve, RetryPlan,
+    Abandon, AccessLogPlan, BackendPlan, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Plan, PoolPlan,
+    Priority, QueuePlan, Resolve, RetryPlan,
 };
 use super::units::{in_largest_size, in_largest_time};
 
@@ -47,7 +47,7 @@ impl<'a> Page<'a> {
         );
         self.line(words, "drain_delay", quoted(in_largest_time(plan.drain_delay)));
         self.line(words, "drain_timeout", quoted(in_largest_time(plan.drain_timeout)));
-        self.line(words, "access_log", plan.access_log);
+        self.line(words, "access_log", access_log(plan.access_log));
         self.line(words, "trusted", list(plan.trusted.iter().map(quoted)));
         self.limits(&plan.limits);
         self.client(&plan.client);
@@ -381,6 +381,15 @@ fn resolve(resolve: Resolve) -> &'static str {
     match resolve {
         Resolve::One => "one",
         Resolve::All => "all",
+    }
+}
+
+fn access_log(plan: AccessLogPlan) -> String {
+    let AccessLogPlan { is_on, query, sample } = plan;
+    match (is_on, plan == AccessLogPlan::default()) {
+        (false, _) => "false".to_owned(),
+        (true, true) => "true".to_owned(),
+        (true, false) => format!(r#"{{ query = {query}, sample = "{sample}%" }}"#),
     }
 }
 

@@ -10,9 +10,9 @@ use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::file::{BackendEntry, BackendKeys, GatewayKeys, PoolKeys};
+use super::file::{AccessLogKeys, BackendEntry, BackendKeys, GatewayKeys, PoolKeys};
 use super::spanned::Spanned;
-use super::value::{Count, Header, Methods, Period, Share, Size, Status, Statuses};
+use super::value::{AccessLog, Count, Header, Methods, Period, Share, Size, Status, Statuses};
 
 /// The schema of the configuration file, as JSON Schema of draft 7.
 pub fn schema() -> Value {
@@ -101,6 +101,9 @@ macro_rules! value {
     };
 }
 
+value!(AccessLog, "AccessLog", generator => {
+    json_schema!({ "anyOf": [{ "type": "boolean" }, generator.subschema_for::<AccessLogKeys>()] })
+});
 value!(Header, "Header", _generator => json_schema!({ "type": ["string", "boolean"] }));
 
 /// A text of this pattern, or one in which something is expanded.

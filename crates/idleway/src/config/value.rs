@@ -3,9 +3,10 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error, SeqAccess, Unexpected, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use super::file::AccessLogKeys;
 use super::spanned::Spanned;
 
 /// A duration as written. A number without a unit is let through here, so that [`units`](super::units) can ask for
@@ -107,6 +108,32 @@ impl<'de> Deserialize<'de> for Header {
             }
             fn visit_bool<E: Error>(self, is_there: bool) -> Result<Header, E> {
                 Ok(Header::IsThere(is_there))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Whether requests are logged, or how.
+#[derive(Debug)]
+pub(super) enum AccessLog {
+    On(bool),
+    As(AccessLogKeys),
+}
+
+impl<'de> Deserialize<'de> for AccessLog {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = AccessLog;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or a table")
+            }
+            fn visit_bool<E: Error>(self, is_on: bool) -> Result<AccessLog, E> {
+                Ok(AccessLog::On(is_on))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<AccessLog, A::Error> {
+                AccessLogKeys::deserialize(MapAccessDeserializer::new(keys)).map(AccessLog::As)
             }
         }
         deserializer.deserialize_any(Either)

@@ -353,6 +353,12 @@ fn gateway(page: &mut Page, live: &Live, (open, most): (usize, usize)) {
         "Bytes of bodies that may be held at once (`limits.buffered`).",
     );
     page.sample(&[], whole);
+    page.metric(
+        "idleway_log_lines_lost_total",
+        "counter",
+        "Lines of the log that were lost, since nobody read them in time.",
+    );
+    page.sample(&[], live.lost_log_lines.count());
     page.metric("idleway_start_time_seconds", "gauge", "When the gateway started, in seconds since 1970.");
     page.sample(&[], since_1970(live.started).as_secs_f64());
     page.metric("idleway_build_info", "gauge", "Always 1; the version is in the label.");

@@ -142,6 +142,11 @@ impl Handle {
         scrape(&self.0.live, (open, self.0.places.most()))
     }
 
+    /// Counts a line of the log that nobody will read, for the metrics: whoever writes the log says so.
+    pub fn count_lost_log_line(&self) {
+        self.0.live.lost_log_lines.increment();
+    }
+
     /// The media type of [`Handle::metrics`].
     pub const METRICS_TYPE: &str = MEDIA_TYPE;
 

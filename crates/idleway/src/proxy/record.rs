@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use idleway_core::Core;
 
 use super::evidence::Reached;
+use crate::config::AccessLogPlan;
 use crate::error::Reject;
 use crate::hook::{Answered, Hook};
 use crate::live::{Backend, LivePool};
@@ -29,7 +30,6 @@ pub(super) struct Record<'a> {
     hook: Option<&'a dyn Hook>,
     labels: &'a [(String, String)],
     pool: Option<&'a str>,
-    /// The route, where it answers by itself.
     route: Option<&'a Route>,
     backend: Option<Arc<Backend>>,
     pub(super) reached: Reached,
@@ -43,7 +43,7 @@ pub(super) struct Record<'a> {
     departed: Option<Phase>,
     answered: Option<Instant>,
     request: &'a Request,
-    is_told: bool,
+    access_log: AccessLogPlan,
     ended: bool,
     status: u16,
     reason: Option<String>,
@@ -55,13 +55,13 @@ pub(super) struct Record<'a> {
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         self.count();
-        if !self.is_told && self.hook.is_none() {
+        if !self.access_log.is_on && self.hook.is_none() {
             return;
         }
         if !self.ended {
             self.reason = Some("cut: the gateway stopped before the request had ended".to_owned());
         }
-        if self.is_told {
+        if self.is_logged() {
             self.log();
         }
         if let Some(hook) = self.hook {
@@ -79,7 +79,7 @@ impl<'a> Record<'a> {
         request: &'a Request,
         core: Core,
         series: &'a Series,
-        is_told: bool,
+        access_log: AccessLogPlan,
         hook: Option<&'a dyn Hook>,
     ) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl<'a> Record<'a> {
             departed: None,
             answered: None,
             request,
-            is_told,
+            access_log,
             ended: false,
             status: 0,
             reason: None,
@@ -111,10 +111,8 @@ impl<'a> Record<'a> {
     /// It has this route, which leads to this pool or answers by itself.
     pub(super) fn routed(&mut self, route: &'a Route, pool: Option<&'a Arc<LivePool>>, series: &'a Series) {
         self.series = Some(series);
-        match pool {
-            Some(pool) => self.pool = Some(&pool.plan.name),
-            None => self.route = Some(route),
-        }
+        self.route = Some(route);
+        self.pool = pool.map(|pool| pool.plan.name.as_str());
     }
 
     /// The route answers by itself, with so many bytes of content.
@@ -175,7 +173,7 @@ impl<'a> Record<'a> {
 
     /// It is not told here: another process has it from the start.
     pub(super) fn forget(&mut self) {
-        (self.is_told, self.hook, self.series) = (false, None, None);
+        (self.access_log.is_on, self.hook, self.series) = (false, None, None);
     }
 
     /// It has come to its end.
@@ -231,31 +229,52 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Whether it leaves a line: one that went as it should may be left out, by its id.
+    fn is_logged(&self) -> bool {
+        let AccessLogPlan { is_on, sample, .. } = self.access_log;
+        let is_usual = self.reason.is_none() && (100..500).contains(&self.status) && self.attempts <= 1;
+        is_on && (!is_usual || sample >= 100 || nth_of_100(self.request.id.as_str()) < sample)
+    }
+
     fn log(&self) {
         let request = self.request;
-        let target = request.head.target();
+        let mut path = request.head.path();
+        if !self.access_log.query {
+            path = path.split('?').next().unwrap_or_default();
+        }
+        let sampled = self.access_log.sample;
         let labels = (!self.labels.is_empty()).then(|| spelled(self.labels));
         tracing::info!(
             target: "idleway::access",
             id = %request.id,
             client = %request.peer,
             method = request.head.method(),
-            path = target.get(..LONGEST_TARGET).unwrap_or(target),
+            host = request.head.authority(),
+            path = path.get(..LONGEST_TARGET).unwrap_or(path),
             status = self.status,
-            pool = self.pool.unwrap_or("-"),
-            route = self.route.map(ToString::to_string).as_deref(),
-            backend = self.backend.as_ref().map_or("-", |backend| &backend.name),
-            phase = self.reached.name(),
+            route = self.route.map(|route| &**route.spelled()),
+            pool = self.pool,
+            backend = self.backend.as_ref().map(|backend| backend.name.as_str()),
+            phase = (self.attempts > 0).then(|| self.reached.name()),
             attempts = self.attempts,
             wait_ms = millis(self.waited()),
             first_byte_ms = self.answered.map(|at| millis(at - request.arrived)),
             total_ms = millis(request.arrived.elapsed()),
             received = self.received,
             sent = self.sent,
-            reason = self.reason.as_deref().unwrap_or("-"),
+            reason = self.reason.as_deref(),
             labels,
+            sample = (sampled < 100).then(|| f64::from(sampled) / 100.0),
         );
     }
+}
+
+/// A number below 100 that ids have equally often.
+fn nth_of_100(id: &str) -> u32 {
+    // FNV-1a.
+    let hash =
+        id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash % 100
 }
 
 /// `name=value name=value`, without what would end the line.

@@ -9,6 +9,7 @@ mod gateway;
 mod habits;
 #[cfg(unix)]
 mod handover;
+mod log;
 mod reload;
 mod routes;
 mod secrets;
@@ -35,6 +36,7 @@ fn idleway(args: &[&str]) -> Command {
     // No test is to meet another one, or a gateway of whoever runs it.
     command
         .env("IDLEWAY_ADMIN_LISTEN", "off")
+        .env("IDLEWAY_LOG_FORMAT", "human")
         .env("XDG_RUNTIME_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/runtime"));
     command.env_remove("RUNTIME_DIRECTORY");
     for name in ["CONFIG", "LISTEN", "THREADS", "LOG", "ADMIN", "ADMIN_TOKEN"] {

@@ -5,6 +5,7 @@ use super::*;
 /// Each key that takes a text, `@`, and a value that is right for it.
 const KEYS: &[(&str, &str)] = &[
     ("listen = @", "127.0.0.7:7707"),
+    ("access_log = { sample = @ }", "77%"),
     ("cold_start = @", "7707s"),
     ("handover = @", "/secret/7707"),
     ("admin = @", "127.0.0.7:7708"),
@@ -92,6 +93,7 @@ const KEYS: &[(&str, &str)] = &[
 const NO_TEXT: &[&str] = &[
     "threads = @",
     "access_log = @",
+    "access_log = { query = @ }",
     "limits = @",
     "limits = { fields = @ }",
     "routes = @",

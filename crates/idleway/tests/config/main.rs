@@ -27,8 +27,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use idleway::config::{
-    Abandon, AdminPlan, AdminToken, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Network, Overrides, Plan,
-    PoolPlan, Priority, QueuePlan, Resolve, RetryPlan,
+    Abandon, AccessLogPlan, AdminPlan, AdminToken, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Network,
+    Overrides, Plan, PoolPlan, Priority, QueuePlan, Resolve, RetryPlan,
 };
 use idleway::route::{Answer, Asked, Redirect, Route, Target};
 use idleway::{Authority, Edits};
@@ -84,7 +84,7 @@ fn one_line_is_a_configuration() {
     assert_eq!(plan.listen, SocketAddr::from(([127, 0, 0, 1], 5000)));
     assert_eq!(plan.threads, std::thread::available_parallelism().unwrap().get());
     assert_eq!((plan.limits, plan.client), (LimitsPlan::default(), ClientPlan::default()));
-    assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(30), true));
+    assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(30), AccessLogPlan::default()));
     assert_eq!(plan.drain_delay, Duration::ZERO);
     assert_eq!((plan.cold_start, plan.handover), (ColdStart::Trust, None));
     assert_eq!(plan.admin, AdminPlan::default());
@@ -124,7 +124,7 @@ admin = "[::1]:8081"
 admin_token = "0123456789abcdef"
 drain_delay = "9s"
 drain_timeout = "10s"
-access_log = false
+access_log = { query = true, sample = "20%" }
 trusted = ["10.0.0.0/8", "::1"]
 client = { read = "5s", write = "6s", rate = 0, fin = "gone" }
 
@@ -220,7 +220,8 @@ idempotency_key = false
 fn every_key_arrives_in_the_plan() {
     let plan = plan(EVERYTHING);
     assert_eq!((plan.listen, plan.threads), ("[::]:8080".parse().unwrap(), 2));
-    assert_eq!((plan.drain_timeout, plan.access_log), (Duration::from_secs(10), false));
+    assert_eq!(plan.drain_timeout, Duration::from_secs(10));
+    assert_eq!(plan.access_log, made!(AccessLogPlan::default(); query: true, sample: 20));
     assert_eq!(plan.drain_delay, Duration::from_secs(9));
     assert_eq!(plan.cold_start, ColdStart::Wait(Duration::from_secs(8)));
     assert_eq!(plan.handover, Some("/run/idleway/socket".into()));

@@ -65,7 +65,7 @@ const TOP: &[(&str, &[&str])] = &[
     ("admin_token", &[r#""0123456789abcdef""#, r#""a\\b\"c#d'e,f{g}h-0123456789""#]),
     ("drain_delay", &[r#""0""#, r#""5s""#]),
     ("drain_timeout", &[r#""0""#, r#""1ms""#, r#""90s""#]),
-    ("access_log", &["true", "false"]),
+    ("access_log", &["true", "false", "{ query = true }", "{ sample = \"7%\", query = false }"]),
     (
         "client",
         &[

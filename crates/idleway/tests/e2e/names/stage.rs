@@ -70,6 +70,7 @@ impl Hosts {
             .args([&self.folder, Path::new(env!("CARGO_BIN_EXE_idleway"))])
             .env_remove("RUST_LOG")
             .env("IDLEWAY_ADMIN_LISTEN", "off")
+            .env("IDLEWAY_LOG_FORMAT", "human")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
