@@ -62,7 +62,7 @@ fn gated(gate: &Gate) -> Backend {
         let body = visit.body()?;
         door.pass()?;
         let text = format!("{} {}", visit.path(), body.len());
-        visit.finish(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
+        visit.finish(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
     })
 }
 
