@@ -43,7 +43,7 @@ impl Journal {
             self.note(event);
         }
         // The gateway has ended; whoever asks is still told.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn note(&self, event: Event) {

@@ -87,7 +87,7 @@ pub(super) fn note<T>(peer: SocketAddr, what: &str, body: &[u8], outcome: &Resul
     match outcome {
         Ok(_) => tracing::info!(%peer, what, body, result = "done", "an order to the admin API"),
         Err(problem) => {
-            tracing::warn!(%peer, what, body, result = problem.name(), "an order to the admin API")
+            tracing::warn!(%peer, what, body, result = problem.name(), "an order to the admin API");
         }
     }
 }

@@ -66,8 +66,8 @@ mod tests {
         let pulse = Pulse::new(cores.all().to_vec());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         assert_eq!(runtime.block_on(pulse.silent()), Vec::<u16>::new());
-        let (go_on, wait) = std::sync::mpsc::channel::<()>();
-        let (stands, is_standing) = std::sync::mpsc::channel();
+        let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(1);
+        let (stands, is_standing) = std::sync::mpsc::sync_channel(1);
         cores.all()[1].runtime().spawn(async move {
             stands.send(()).unwrap();
             wait.recv()

@@ -180,7 +180,7 @@ fn as_meant(found: &str, expected: &str, path: &[String], is_expanded: bool) -> 
         }
         ("a list", "routes") => Some("begin each route with `[[routes]]`".to_owned()),
         ("a list", key) => {
-            let element = number.map(str::to_owned).or(text.map(|text| format!("\"{text}\"")))?;
+            let element = number.map(str::to_owned).or(text.map(|text| format!("\"{}\"", told(text))))?;
             Some(format!("write: {key} = [{element}]"))
         }
         ("a whole number" | "a boolean", _) if is_expanded => {

@@ -58,7 +58,7 @@ fn setting(case: &str, backend: &Running, more: &str) -> (PathBuf, Desk) {
 fn the_command_line_of_the_same_user_just_works() {
     let backend = Running::backend(&["--delay", "0"]);
     let (file, mut desk) = setting("works", &backend, "");
-    let ready = format!("{}", name(&backend));
+    let ready = name(&backend).to_owned();
     let since = Instant::now();
     let told = loop {
         let (code, told) = desk.json(&["status"]);

@@ -34,7 +34,7 @@ pub(super) fn wait(
             said = Some((waits_for, Instant::now()));
         }
         let left = timeout.map_or(LOOK, |timeout| timeout.saturating_sub(begun.elapsed()));
-        thread::sleep(LOOK.min(left));
+        pause(LOOK.min(left));
         told = now(at, pool, backend)?;
     }
 }
@@ -43,7 +43,14 @@ pub(super) fn wait(
 fn now(at: &Where, pool: &str, backend: &str) -> Result<Value, Failure> {
     let told = at.ask("GET", &format!("/v1/pools/{}", segment(pool)), None)?;
     let backends = told["backends"].as_array().into_iter().flatten();
-    Ok(backends.filter(|known| known["name"] == backend).cloned().last().unwrap_or(Value::Null))
+    let named: Vec<_> = backends.filter(|known| known["name"] == backend).collect();
+    let listed = named.iter().find(|known| known["removed"] == false).or(named.first());
+    Ok(listed.map_or(Value::Null, |listed| (*listed).clone()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the event is another process's, and it is asked about")]
+fn pause(time: Duration) {
+    thread::sleep(time);
 }
 
 /// Whether nothing is at work there, and nothing may be.
