@@ -36,6 +36,11 @@ impl Request {
         Self { head, id: self.id.clone(), client: Arc::clone(&self.client), ..*self }
     }
 
+    /// Its path without the query, in which secrets may stand.
+    pub(crate) fn path_alone(&self) -> &str {
+        self.head.path().split('?').next().unwrap_or_default()
+    }
+
     /// Whether the request may be done twice with the effect of once (RFC 9110 section 9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
         matches!(self.head.method(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")

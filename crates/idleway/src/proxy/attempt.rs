@@ -94,7 +94,7 @@ impl<'a> Attempt<'a> {
             };
             let mut work = self.begin(permit, connection, announced);
             tracing::trace!(
-                id = %self.request.id, backend = %self.backend.name,
+                id = %self.request.id, path = self.request.path_alone(), backend = %self.backend.name,
                 "handed to a backend"
             );
             let mut pace = Pace::new(&self.snapshot.plan.client, self.way.timeout, self.deadline);

@@ -238,10 +238,7 @@ impl<'a> Record<'a> {
 
     fn log(&self) {
         let request = self.request;
-        let mut path = request.head.path();
-        if !self.access_log.query {
-            path = path.split('?').next().unwrap_or_default();
-        }
+        let path = if self.access_log.query { request.head.path() } else { request.path_alone() };
         let sampled = self.access_log.sample;
         let labels = (!self.labels.is_empty()).then(|| spelled(self.labels));
         tracing::info!(
