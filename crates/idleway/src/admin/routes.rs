@@ -52,8 +52,13 @@ async fn served(desk: &Desk, peer: SocketAddr, request: Request<Incoming>) -> Re
     let snapshot = desk.gateway.live().snapshot();
     let token = snapshot.plan.admin.token.as_ref().or(desk.token.as_ref());
     if let Err(problem) = guard::admit(&request, peer, token) {
-        tracing::debug!(%peer, method = %request.method(), problem = problem.name(), "the admin API refuses a request");
-        return Err(problem);
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            tracing::debug!(%peer, problem = problem.name(), "the admin API refuses to tell");
+            return Err(problem);
+        }
+        let refused = Err(problem);
+        orders::note::<Answer>(peer, &what(&request), &[], &refused);
+        return refused;
     }
     let (wanted, names) = find(request.method(), request.uri().path())?;
     if let Wanted::Mode | Wanted::Slots | Wanted::Reload = wanted {
@@ -106,7 +111,7 @@ async fn ordered(
     names: &[String],
     request: Request<Incoming>,
 ) -> Result<Answer, Problem> {
-    let what = format!("{} {}", request.method(), request.uri().path());
+    let what = what(&request);
     let mut body = Vec::new();
     let outcome = match read(request, wanted != Wanted::Reload).await {
         Err(problem) => Err(problem),
@@ -128,6 +133,13 @@ async fn ordered(
     };
     orders::note(peer, &what, &body, &outcome);
     outcome
+}
+
+/// Method and path, for the log.
+fn what(request: &Request<Incoming>) -> String {
+    const SHOWN: usize = 256;
+    let path = request.uri().path();
+    format!("{} {}", request.method(), path.get(..SHOWN).unwrap_or(path))
 }
 
 /// The body of an order.
