@@ -28,16 +28,22 @@ impl Door {
     /// # Errors
     /// Another address cannot be listened on.
     pub(crate) fn open(plan: &AdminPlan) -> anyhow::Result<Option<Self>> {
-        let Some(address) = plan.listen else { return Ok(None) };
+        plan.listen.map_or(Ok(None), |address| Self::at(address, address == AdminPlan::LISTEN))
+    }
+
+    fn at(address: SocketAddr, is_usual: bool) -> anyhow::Result<Option<Self>> {
         match listener::listen(address) {
             Ok(socket) => Ok(Some(Self(socket))),
-            Err(error) if address == AdminPlan::LISTEN => {
-                tracing::warn!(%address, %error, "there is no admin API: its default address cannot be had; set `admin` to another one, or to false");
+            Err(error) if is_usual => {
+                tracing::warn!(
+                    %address, %error,
+                    "there is no admin API: its default address cannot be had; set `admin` to another one, or to false"
+                );
                 Ok(None)
             }
             Err(error) => {
-                Err(listener::explain(address, &error, |to| format!("admin = \"{to}\""))
-                    .context("the admin API"))
+                let explained = listener::explain(address, &error, |to| format!("admin = \"{to}\""));
+                Err(explained.context("the admin API"))
             }
         }
     }
@@ -81,5 +87,21 @@ fn token_of(address: SocketAddr, options: &mut Options) -> Option<TokenFile> {
             );
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_default_address_may_be_taken() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        assert!(Door::at(address, true).unwrap().is_none());
+        let told = format!("{:#}", Door::at(address, false).unwrap_err());
+        assert!(told.starts_with(&format!("the admin API: {address} is taken by another program")), "{told}");
+        drop(taken);
+        assert!(Door::at(address, false).unwrap().is_some());
     }
 }

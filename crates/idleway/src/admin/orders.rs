@@ -82,8 +82,8 @@ pub(super) async fn reload(desk: &Desk) -> Result<(), Problem> {
 /// What was ordered, and what came of it.
 pub(super) fn note<T>(peer: SocketAddr, what: &str, body: &[u8], outcome: &Result<T, Problem>) {
     const SHOWN: usize = 128;
-    // As it was sent, but nothing that would do something to a terminal.
-    let body = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).escape_debug().to_string();
+    // A text, which the log escapes: it does nothing to a terminal.
+    let body = &*String::from_utf8_lossy(&body[..body.len().min(SHOWN)]);
     match outcome {
         Ok(_) => tracing::info!(%peer, what, body, result = "done", "an order to the admin API"),
         Err(problem) => {

@@ -11,6 +11,8 @@ use serde_json::json;
 use super::answer::{self, Answer, Problem};
 use super::past::Errors;
 use super::status::{PoolStatus, Pools, Ready, Status};
+use crate::gateway::Handle;
+
 use super::{BODY, BODY_TIME, Desk, guard, orders};
 
 /// What can be asked for.
@@ -18,6 +20,7 @@ use super::{BODY, BODY_TIME, Desk, guard, orders};
 enum Wanted {
     Livez,
     Readyz,
+    Metrics,
     Status,
     Pools,
     Pool,
@@ -28,11 +31,11 @@ enum Wanted {
     Events,
 }
 
-/// Every path there is, with its method; `{…}` stands for one segment. `/metrics` is to be one of them: a GET whose answer is
-/// text, made from what `Live` counts.
+/// Every path there is, with its method; `{…}` stands for one segment.
 const ROUTES: &[(&str, &str, Wanted)] = &[
     ("GET", "/livez", Wanted::Livez),
     ("GET", "/readyz", Wanted::Readyz),
+    ("GET", "/metrics", Wanted::Metrics),
     ("GET", "/v1/status", Wanted::Status),
     ("GET", "/v1/pools", Wanted::Pools),
     ("GET", "/v1/pools/{pool}", Wanted::Pool),
@@ -52,8 +55,13 @@ async fn served(desk: &Desk, peer: SocketAddr, request: Request<Incoming>) -> Re
     let snapshot = desk.gateway.live().snapshot();
     let token = snapshot.plan.admin.token.as_ref().or(desk.token.as_ref());
     if let Err(problem) = guard::admit(&request, peer, token) {
-        tracing::debug!(%peer, method = %request.method(), problem = problem.name(), "the admin API refuses a request");
-        return Err(problem);
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            tracing::debug!(%peer, problem = problem.name(), "the admin API refuses to tell");
+            return Err(problem);
+        }
+        let refused = Err(problem);
+        orders::note::<Answer>(peer, &what(&request), &[], &refused);
+        return refused;
     }
     let (wanted, names) = find(request.method(), request.uri().path())?;
     if let Wanted::Mode | Wanted::Slots | Wanted::Reload = wanted {
@@ -81,6 +89,7 @@ async fn looked_at(
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             answer::json(status, &readiness)
         }
+        Wanted::Metrics => answer::text(Handle::METRICS_TYPE, desk.gateway.metrics()),
         Wanted::Status => answer::json(StatusCode::OK, &Status::of(desk)),
         Wanted::Pools => answer::json(StatusCode::OK, &Pools::of(live)),
         Wanted::Errors => answer::json(StatusCode::OK, &Errors::of(&live.failures)),
@@ -106,7 +115,7 @@ async fn ordered(
     names: &[String],
     request: Request<Incoming>,
 ) -> Result<Answer, Problem> {
-    let what = format!("{} {}", request.method(), request.uri().path());
+    let what = what(&request);
     let mut body = Vec::new();
     let outcome = match read(request, wanted != Wanted::Reload).await {
         Err(problem) => Err(problem),
@@ -128,6 +137,13 @@ async fn ordered(
     };
     orders::note(peer, &what, &body, &outcome);
     outcome
+}
+
+/// Method and path, for the log.
+fn what(request: &Request<Incoming>) -> String {
+    const SHOWN: usize = 256;
+    let path = request.uri().path();
+    format!("{} {}", request.method(), path.get(..SHOWN).unwrap_or(path))
 }
 
 /// The body of an order.

@@ -168,6 +168,7 @@ fn who_has_no_token_or_a_wrong_one_is_told() {
     assert!(code == 1 && stderr.contains(&format!("hint: chmod 600 {}", path.display())), "{stderr}");
     mode("600");
     assert_eq!(from_file().0, 0);
+    desk.gateway.says(&["WARN", "an order to the admin API", "/mode", "token"]);
     // The secret stands in no log.
     let shown = desk.gateway.says(&["an order to the admin API", "done"]);
     assert!(!shown.contains(TOKEN), "{shown}");

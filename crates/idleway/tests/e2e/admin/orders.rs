@@ -139,3 +139,32 @@ fn a_reload_is_ordered_and_its_outcome_told() {
     assert_eq!((answer.status(), problem(&answer).as_str()), (422, "not-reloaded"));
     assert_eq!(answer.json()["detail"], "line 3: no");
 }
+
+/// Whatever is ordered while requests run, none is lost and no backend has more at work than it was ordered to.
+#[test]
+fn orders_under_traffic_lose_nothing_and_exceed_nothing() {
+    const ROUNDS: usize = 100;
+    let backends: Vec<_> = (0..3).map(|_| Backend::of(3, |visit| visit.answer("a"))).collect();
+    let gateway = gateway(&backends.iter().collect::<Vec<_>>(), "queue = { length = 50, wait = \"60s\" }");
+    let desk = Desk::of(&gateway);
+    under_traffic(gateway.address(), 8, "/", || {
+        for round in 0..ROUNDS {
+            let backend = &backends[round % 3];
+            // Two of three always serve.
+            for mode in [["drain", "maintenance"][round % 2], "ready"] {
+                assert_eq!(desk.mode(backend, mode).status(), 200);
+            }
+            let path = format!("PUT /v1/pools/default/backends/{}/slots", name(backend));
+            assert_eq!(desk.order(&path, &format!("{{\"slots\":{}}}", 1 + round % 3)).status(), 200);
+            assert_eq!(desk.get("/v1/status").status(), 200);
+        }
+    });
+    for backend in &backends {
+        let seen = backend.seen();
+        assert!(seen.overlaps.is_empty() && seen.faults.is_empty(), "{:?} {:?}", seen.overlaps, seen.faults);
+        assert!(seen.executions.values().all(|times| *times == 1));
+    }
+    let ordered: u64 = (ROUNDS - 3..ROUNDS).map(|round| 1 + round as u64 % 3).sum();
+    until_all_idle(&gateway, ordered);
+    assert_eq!(desk.told("/v1/errors")["count"], 0);
+}
