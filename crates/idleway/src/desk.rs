@@ -1,6 +1,7 @@
 //! The admin API of the program: its socket, and the token of its user.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use idleway::Handle;
@@ -18,11 +19,45 @@ pub(crate) struct Door(TcpListener);
 /// The admin API at work.
 #[derive(Debug)]
 pub(crate) struct Desk {
+    /// Once more, for a process that takes this one's place.
+    socket: TcpListener,
     _admin: Admin,
     _token: Option<TokenFile>,
 }
 
+/// The desk, for whoever closes it before the program ends.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared(Arc<Mutex<Option<Desk>>>);
+
+impl Shared {
+    pub(crate) fn new(desk: Option<Desk>) -> Self {
+        Self(Arc::new(Mutex::new(desk)))
+    }
+
+    /// Its socket, once more; none where there is no desk.
+    #[cfg(unix)]
+    pub(crate) fn socket(&self) -> std::io::Result<Option<TcpListener>> {
+        let desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.as_ref().map(|desk| desk.socket.try_clone()).transpose()
+    }
+
+    /// The desk itself: dropped, it is closed.
+    #[cfg(unix)]
+    pub(crate) fn take(&self) -> Option<Desk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 impl Door {
+    /// The socket of the process before, where the Plan names the same address.
+    #[cfg(unix)]
+    pub(crate) fn inherited(plan: &AdminPlan, socket: Option<TcpListener>) -> Option<Self> {
+        let own = socket.as_ref()?.local_addr().ok()?;
+        let address = plan.listen?;
+        let is_the_same = own == address || (address.port() == 0 && own.ip() == address.ip());
+        socket.filter(|_| is_the_same).map(Self)
+    }
+
     /// Listens where the Plan says; none where it says nowhere. That the default address is taken is no reason not to serve.
     ///
     /// # Errors
@@ -64,12 +99,13 @@ impl Door {
             let wishes = wishes.clone();
             Box::pin(async move { wishes.reload().await })
         }));
+        let socket = self.0.try_clone().context("the socket of the admin API")?;
         let admin = Admin::start(gateway, self.0, options).map_err(|error| {
             anyhow!("{error}\n    hint: admin_token = \"${{file:/etc/idleway/admin-token}}\", or listen on 127.0.0.1")
         })?;
         let path = file.as_ref().map(|file| file.path().display().to_string());
         tracing::info!(url = listener::url(admin.address()), token = path, "the admin API answers here");
-        Ok(Desk { _admin: admin, _token: file })
+        Ok(Desk { socket, _admin: admin, _token: file })
     }
 }
 

@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow};
 use idleway::{Bequeathed, Handle, Heritage, Passed, Wish};
 use serde::{Deserialize, Serialize};
 
+use crate::desk::Shared;
 use crate::parcels::Parcels;
 
 /// How long the other side may take for a word before anything has changed.
@@ -37,8 +38,10 @@ enum Word {
     Ask {
         pid: u32,
     },
-    /// The listening socket comes with it.
-    Socket,
+    /// The listening socket comes with it, and then, where it has one, that of the admin API.
+    Socket {
+        admin: bool,
+    },
     /// It is not to be had, and why.
     Refused(String),
     /// The newer process has what it needs.
@@ -62,6 +65,8 @@ pub(crate) struct Predecessor {
     parcels: Parcels,
     /// Where it accepts its clients.
     pub(crate) socket: TcpListener,
+    /// Where its admin API answers.
+    pub(crate) admin: Option<TcpListener>,
 }
 
 impl Predecessor {
@@ -85,9 +90,10 @@ impl Predecessor {
             parcels.within(Some(SOON))?;
             let asked = parcels.send(&Word::Ask { pid: std::process::id() }, &[], &[]);
             match asked.and_then(|()| parcels.receive()) {
-                Ok(Some(Word::Socket)) => {
+                Ok(Some(Word::Socket { admin })) => {
                     let socket = TcpListener::from(parcels.receive_socket()?);
-                    return Ok(Some(Self { parcels, socket }));
+                    let admin = admin.then(|| parcels.receive_socket().map(TcpListener::from)).transpose()?;
+                    return Ok(Some(Self { parcels, socket, admin }));
                 }
                 Ok(Some(Word::Refused(why))) => {
                     return Err(anyhow!("the process at {} does not hand over: {why}", path.display()));
@@ -167,11 +173,12 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// Waits at the path for whoever asks; `wish` is told when this process may go.
+    /// Waits at the path for whoever asks; `wish` is told when this process may go. From then on nobody answers at its `desk`
+    /// any more.
     ///
     /// # Errors
     /// Nothing can be made at the path, or there is no thread to be had.
-    pub(crate) fn at(path: &Path, gateway: Handle, wish: Wish) -> io::Result<Self> {
+    pub(crate) fn at(path: &Path, gateway: Handle, wish: Wish, desk: Shared) -> io::Result<Self> {
         // Made beside and put in its place: whoever asks finds the one before, or this one.
         let beside = path.with_extension(format!("{}", std::process::id()));
         let _ = fs::remove_file(&beside);
@@ -181,8 +188,10 @@ impl Offer {
         let (all_given, given) = sync_channel(1);
         let (begins, begun) = sync_channel(1);
         thread::Builder::new().name("handover".to_owned()).spawn(move || {
-            let Some((parcels, pid)) = wait_for_asker(&listener, &gateway) else { return };
+            let Some((parcels, pid)) = wait_for_asker(&listener, &gateway, &desk) else { return };
             let Some(bequest) = gateway.bequeath() else { return };
+            // Whoever asks from here on is the newer one's to be answered.
+            drop(desk.take());
             // From here on it is the newer one's to be asked.
             drop(listener);
             let _ = begins.try_send(());
@@ -207,7 +216,7 @@ impl Offer {
 }
 
 /// Waits for one that asks and gets ready.
-fn wait_for_asker(listener: &UnixListener, gateway: &Handle) -> Option<(Parcels, u32)> {
+fn wait_for_asker(listener: &UnixListener, gateway: &Handle, desk: &Shared) -> Option<(Parcels, u32)> {
     loop {
         let stream = match listener.accept() {
             Ok((stream, _)) => stream,
@@ -216,7 +225,7 @@ fn wait_for_asker(listener: &UnixListener, gateway: &Handle) -> Option<(Parcels,
                 return None;
             }
         };
-        match answer(Parcels::new(stream), gateway) {
+        match answer(Parcels::new(stream), gateway, desk) {
             Ok(Some(asker)) => return Some(asker),
             Ok(None) => {}
             Err(error) => {
@@ -226,7 +235,7 @@ fn wait_for_asker(listener: &UnixListener, gateway: &Handle) -> Option<(Parcels,
     }
 }
 
-fn answer(mut parcels: Parcels, gateway: &Handle) -> io::Result<Option<(Parcels, u32)>> {
+fn answer(mut parcels: Parcels, gateway: &Handle, desk: &Shared) -> io::Result<Option<(Parcels, u32)>> {
     parcels.within(Some(SOON))?;
     if !parcels.is_of_this_user() {
         tracing::warn!("a process of another user asked for the handover: it gets nothing");
@@ -237,7 +246,10 @@ fn answer(mut parcels: Parcels, gateway: &Handle) -> io::Result<Option<(Parcels,
         parcels.send(&Word::Refused("it is stopping".to_owned()), &[], &[])?;
         return Ok(None);
     };
-    parcels.send(&Word::Socket, &[], &[socket.as_fd()])?;
+    let admin = desk.socket()?;
+    let mut sockets = vec![socket.as_fd()];
+    sockets.extend(admin.as_ref().map(AsFd::as_fd));
+    parcels.send(&Word::Socket { admin: admin.is_some() }, &[], &sockets)?;
     parcels.within(Some(READY))?;
     match parcels.receive()? {
         Some(Word::Ready) => Ok(Some((parcels, pid))),

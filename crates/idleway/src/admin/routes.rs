@@ -11,9 +11,8 @@ use serde_json::json;
 use super::answer::{self, Answer, Problem};
 use super::past::Errors;
 use super::status::{PoolStatus, Pools, Ready, Status};
-use crate::gateway::Handle;
-
 use super::{BODY, BODY_TIME, Desk, guard, orders};
+use crate::gateway::Handle;
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use idleway::config::{Overrides, Plan, Source};
+use idleway::config::{AdminPlan, Overrides, Plan, Source};
 use idleway::{Gateway, Stop};
 
 use super::{Failure, find, say};
-use crate::desk::Door;
+use crate::desk::{Door, Shared};
 #[cfg(unix)]
 use crate::handover::{Offer, Predecessor};
 use crate::{descriptors, listener, log, reload};
@@ -79,16 +79,17 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let admin = plan.admin.clone();
     let stop = Stop::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen, admin: of_file };
-    #[cfg(unix)]
     let path = plan.handover.clone();
-    let door = Door::open(&admin)?;
-    let gateway = start(plan)?;
+    let (gateway, door) = begin(plan, &admin)?;
     log::count_losses(gateway.handle());
     let wishes = reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
     // Until the gateway has ended: whoever asks is told that it drains.
-    let _desk = door.map(|door| door.staff(&admin, gateway.handle(), wishes)).transpose()?;
+    let desk = door.map(|door| door.staff(&admin, gateway.handle(), wishes)).transpose()?;
+    let desk = Shared::new(desk);
     #[cfg(unix)]
-    let offer = offer(path.as_deref(), &gateway, &stop)?;
+    let offer = offer(path.as_deref(), &gateway, &stop, &desk)?;
+    #[cfg(not(unix))]
+    let _ = path;
     say(&listener::url(gateway.address()));
     // Told twice, it has not ended in order.
     stop.end(gateway).ok_or(Failure::Found(1))?;
@@ -101,15 +102,37 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
 
 /// Where a newer process may ask for all that this one has.
 #[cfg(unix)]
-fn offer(path: Option<&Path>, gateway: &Gateway, stop: &Stop) -> anyhow::Result<Option<Offer>> {
+fn offer(
+    path: Option<&Path>,
+    gateway: &Gateway,
+    stop: &Stop,
+    desk: &Shared,
+) -> anyhow::Result<Option<Offer>> {
     let Some(path) = path else { return Ok(None) };
-    let offer = Offer::at(path, gateway.handle(), stop.wish());
+    let offer = Offer::at(path, gateway.handle(), stop.wish(), desk.clone());
     offer.map(Some).with_context(|| format!("no process can ask for the handover at {}", path.display()))
+}
+
+/// The gateway, and the socket of its admin API: those of the process before, where there is one that hands over.
+fn begin(plan: Plan, admin: &AdminPlan) -> Result<(Gateway, Option<Door>), Failure> {
+    #[cfg(unix)]
+    if let Some(path) = &plan.handover
+        && let Some(mut before) = Predecessor::find(path)?
+    {
+        let door = match Door::inherited(admin, before.admin.take()) {
+            Some(door) => Some(door),
+            None => Door::open(admin)?,
+        };
+        return Ok((follow(before, plan)?, door));
+    }
+    let door = Door::open(admin)?;
+    Ok((start(plan)?, door))
 }
 
 /// Takes the place of the process before.
 #[cfg(unix)]
-fn follow(before: Predecessor, plan: Plan) -> anyhow::Result<Gateway> {
+fn follow(before: Predecessor, mut plan: Plan) -> anyhow::Result<Gateway> {
+    descriptors::fit(&mut plan);
     let address = plan.listen;
     let own = before.socket.local_addr()?;
     let is_the_same = own == address || (address.port() == 0 && own.ip() == address.ip());
@@ -129,12 +152,6 @@ fn follow(before: Predecessor, plan: Plan) -> anyhow::Result<Gateway> {
 pub(crate) fn start(mut plan: Plan) -> Result<Gateway, Failure> {
     descriptors::fit(&mut plan);
     let address = plan.listen;
-    #[cfg(unix)]
-    if let Some(path) = &plan.handover
-        && let Some(before) = Predecessor::find(path)?
-    {
-        return Ok(follow(before, plan)?);
-    }
     let socket = listener::listen(address)
         .map_err(|error| listener::explain(address, &error, |to| format!("--listen {to}")))?;
     Ok(Gateway::start(plan, socket).context("cannot start the gateway")?)

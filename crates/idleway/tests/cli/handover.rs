@@ -74,6 +74,38 @@ fn a_newer_process_takes_all_and_the_older_ends_when_its_work_does() {
     assert!(!socket.exists(), "who ends without an heir leaves no socket");
 }
 
+/// Who asks how it stands is answered by the newer one as soon as that has begun, at the same address; and the command line
+/// finds its token.
+#[test]
+fn the_admin_api_goes_over_too() {
+    let backend = Running::backend(&["--delay", "1s"]);
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_, config) = configuration("admin", &[&backend], &format!("admin = \"{admin}\"\n"));
+    let runtime = std::env::temp_dir().join(format!("idleway-{}-runtime", std::process::id()));
+    std::fs::create_dir_all(&runtime).unwrap();
+    let start = || {
+        let mut command = idleway(&["run", "--config", &config, "--log", "off"]);
+        command.env_remove("IDLEWAY_ADMIN_LISTEN").env("RUNTIME_DIRECTORY", &runtime);
+        Running::of(command.stderr(Stdio::null()))
+    };
+    let mut before = start();
+    let running = send(&before.url, "POST /process", "[1]");
+    backend.until(|witness| witness["now"] == 1);
+    let after = start();
+    let url = format!("http://{admin}");
+    let (status, told) = answer(send_to(&url, "GET /v1/status", "127.0.0.1"));
+    assert_eq!(status, 200);
+    assert_eq!((&told["ready"], &told["pools"][0]["backends"][0]["elsewhere"]), (&json!(true), &json!(1)));
+    let mut command = idleway(&["drain", "--no-wait", "--json", &backend.url.replace("http://", "default/")]);
+    command.env("IDLEWAY_ADMIN", &url).env("RUNTIME_DIRECTORY", &runtime);
+    let (code, stdout, stderr) = ended_on(command, "");
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert_eq!(answer(running).0, 200);
+    assert_eq!(before.exit_code(), Some(0));
+    assert_eq!(after.call("POST /process", "[2]").0, 503, "its only backend drains");
+    std::fs::remove_dir_all(&runtime).unwrap();
+}
+
 /// One that asks and goes away, one that says nonsense, and one of which the file is bad.
 #[test]
 fn who_does_not_get_ready_changes_nothing() {

@@ -104,12 +104,15 @@ impl Running {
     }
 
     fn start_logging_to(log: Stdio, args: &[&str]) -> Running {
-        let mut child =
-            idleway(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        Running::of(idleway(args).stderr(log))
+    }
+
+    fn of(command: &mut Command) -> Running {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut url = String::new();
         output.read_line(&mut url).unwrap();
-        assert!(url.starts_with("http://"), "{args:?} began with {url:?}");
+        assert!(url.starts_with("http://"), "{command:?} began with {url:?}");
         Running { child, url: url.trim_end().to_owned(), output }
     }
 
@@ -159,6 +162,13 @@ fn kill(pid: &str, signal: &str) {
 
 fn connect(url: &str) -> std::io::Result<TcpStream> {
     TcpStream::connect(url.strip_prefix("http://").unwrap())
+}
+
+fn send_to(url: &str, request: &str, host: &str) -> TcpStream {
+    let mut stream = connect(url).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    stream
 }
 
 fn send(url: &str, request: &str, body: &str) -> TcpStream {
