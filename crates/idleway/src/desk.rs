@@ -49,6 +49,11 @@ impl Shared {
 }
 
 impl Door {
+    /// At a socket that listens already.
+    pub(crate) fn of(socket: TcpListener) -> Self {
+        Self(socket)
+    }
+
     /// The socket of the process before, where the Plan names the same address.
     #[cfg(unix)]
     pub(crate) fn inherited(plan: &AdminPlan, socket: Option<TcpListener>) -> Option<Self> {

@@ -13,6 +13,7 @@ mod log;
 mod parcels;
 mod reload;
 mod stdin;
+mod supervisor;
 mod token;
 mod watch;
 mod witness;

@@ -11,7 +11,7 @@ use idleway::{Handle, NotReloaded};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::watch::Watch;
-use crate::{descriptors, listener};
+use crate::{descriptors, listener, supervisor};
 
 /// A file that is being written is read when it has been the same for so long, or when it has changed for too long.
 const STILL: Duration = Duration::from_millis(100);
@@ -151,11 +151,13 @@ impl Follower {
 
     /// Reads the file and puts it in force; says what came of it in the log, and to whoever ordered it.
     async fn reload(&mut self, why: &str) -> Result<(), String> {
+        supervisor::reloading();
         let outcome = self.try_reload().await;
         let file = self.origin.file.as_deref().unwrap_or(Path::new("-")).display();
         match outcome {
             Ok(()) => {
                 tracing::info!(%file, why, "the configuration is in force");
+                supervisor::reloaded("the configuration is in force");
                 Ok(())
             }
             Err(trouble) => {
@@ -164,6 +166,7 @@ impl Follower {
                     self.gateway.failed(trouble.to_string());
                 }
                 tell(&trouble, &file, why);
+                supervisor::reloaded("the configuration was not reloaded: what was in force stays");
                 Err(trouble.to_string())
             }
         }

@@ -40,6 +40,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("desk", 5),
     ("listener", 5),
     ("log", 5),
+    ("supervisor", 5),
     ("parcels", 5),
     ("reload", 5),
     ("stdin", 5),

@@ -13,7 +13,6 @@
 //! | `orders` | what changes something, and the line in the log about it |
 //! | `answer` | answers, and problems (RFC 9457) |
 //! | `status`, `work`, `past` | what is told: shapes of JSON |
-//! | `pulse` | whether each core answers |
 //! | `journal` | the last events |
 
 mod answer;
@@ -21,7 +20,6 @@ mod guard;
 mod journal;
 mod orders;
 mod past;
-mod pulse;
 mod routes;
 mod status;
 mod work;
@@ -44,7 +42,6 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use self::journal::Journal;
-use self::pulse::Pulse;
 use crate::config::AdminToken;
 use crate::gateway::Handle;
 
@@ -97,7 +94,6 @@ struct Desk {
     gateway: Handle,
     token: Option<AdminToken>,
     reload: Option<Reload>,
-    pulse: Pulse,
     journal: Journal,
     since: Instant,
 }
@@ -120,8 +116,7 @@ impl Admin {
         }
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let pulse = Pulse::new(gateway.cores().to_vec());
-        let desk = Desk { gateway, token, reload, pulse, journal: Journal::default(), since: Instant::now() };
+        let desk = Desk { gateway, token, reload, journal: Journal::default(), since: Instant::now() };
         let (stop, stopped) = oneshot::channel::<()>();
         let listener = {
             let _within = runtime.enter();

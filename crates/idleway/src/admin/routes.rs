@@ -79,7 +79,7 @@ async fn looked_at(
     let live = desk.gateway.live();
     Ok(match wanted {
         Wanted::Livez => {
-            let silent = desk.pulse.silent().await;
+            let silent = desk.gateway.silent_cores().await;
             let status = if silent.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             answer::json(status, &json!({ "live": silent.is_empty(), "silent_cores": silent }))
         }

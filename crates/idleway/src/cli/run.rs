@@ -1,6 +1,6 @@
 //! `idleway run`: the gateway.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ use super::{Failure, find, say};
 use crate::desk::{Door, Shared};
 #[cfg(unix)]
 use crate::handover::{Offer, Predecessor};
-use crate::{descriptors, listener, log, reload};
+use crate::supervisor::Opened;
+use crate::{descriptors, listener, log, reload, supervisor};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -77,7 +78,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         plan.admin.listen = admin;
     }
     let admin = plan.admin.clone();
-    let stop = Stop::catch().context("cannot catch signals")?;
+    let mut stop = Stop::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen, admin: of_file };
     let path = plan.handover.clone();
     let (gateway, door) = begin(plan, &admin)?;
@@ -90,7 +91,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let offer = offer(path.as_deref(), &gateway, &stop, &desk)?;
     #[cfg(not(unix))]
     let _ = path;
-    say(&listener::url(gateway.address()));
+    let url = listener::url(gateway.address());
+    supervisor::ready(&url);
+    supervisor::watch(gateway.handle());
+    say(&url);
+    stop.wait();
+    supervisor::stopping();
     // Told twice, it has not ended in order.
     stop.end(gateway).ok_or(Failure::Found(1))?;
     #[cfg(unix)]
@@ -115,6 +121,7 @@ fn offer(
 
 /// The gateway, and the socket of its admin API: those of the process before, where there is one that hands over.
 fn begin(plan: Plan, admin: &AdminPlan) -> Result<(Gateway, Option<Door>), Failure> {
+    let mut opened = Opened::take();
     #[cfg(unix)]
     if let Some(path) = &plan.handover
         && let Some(mut before) = Predecessor::find(path)?
@@ -125,8 +132,14 @@ fn begin(plan: Plan, admin: &AdminPlan) -> Result<(Gateway, Option<Door>), Failu
         };
         return Ok((follow(before, plan)?, door));
     }
-    let door = Door::open(admin)?;
-    Ok((start(plan)?, door))
+    let door = match opened.admin.take() {
+        Some(socket) => Some(Door::of(socket)),
+        None => Door::open(admin)?,
+    };
+    match opened.clients.take() {
+        Some(socket) => Ok((start_at(plan, socket)?, door)),
+        None => Ok((start(plan)?, door)),
+    }
 }
 
 /// Takes the place of the process before.
@@ -149,10 +162,15 @@ fn follow(before: Predecessor, mut plan: Plan) -> anyhow::Result<Gateway> {
 }
 
 /// Listens where the Plan says, and starts the gateway there.
-pub(crate) fn start(mut plan: Plan) -> Result<Gateway, Failure> {
-    descriptors::fit(&mut plan);
+pub(crate) fn start(plan: Plan) -> Result<Gateway, Failure> {
     let address = plan.listen;
     let socket = listener::listen(address)
         .map_err(|error| listener::explain(address, &error, |to| format!("--listen {to}")))?;
+    start_at(plan, socket)
+}
+
+/// Starts the gateway on this socket.
+fn start_at(mut plan: Plan, socket: TcpListener) -> Result<Gateway, Failure> {
+    descriptors::fit(&mut plan);
     Ok(Gateway::start(plan, socket).context("cannot start the gateway")?)
 }

@@ -12,6 +12,7 @@ use super::acceptor::Acceptor;
 use super::engine::Engine;
 use super::handover::{Bequest, Telling, tell_what_is_held};
 use super::places::Places;
+use super::pulse::Pulse;
 use crate::config::Plan;
 use crate::control::{Order, scrape};
 use crate::live::{Live, Readiness};
@@ -33,6 +34,7 @@ struct Inner {
     threads: Option<usize>,
     cores: Vec<Arc<CoreHandle>>,
     telling: Arc<Telling>,
+    pulse: Pulse,
     /// Locked for as long as a Plan takes to be put in force: of several, the last one holds in the end.
     orders: Mutex<mpsc::Sender<Order>>,
 }
@@ -59,6 +61,7 @@ impl Handle {
             threads: acceptor.as_ref().map(|_| live.snapshot().plan.threads),
             acceptor,
             cores: cores.all().to_vec(),
+            pulse: Pulse::new(cores.all().to_vec()),
             telling: Arc::clone(telling),
             orders: Mutex::new(orders.clone()),
         }))
@@ -142,6 +145,12 @@ impl Handle {
         scrape(&self.0.live, (open, self.0.places.most()))
     }
 
+    /// The cores that do not answer within a second, by their numbers: something keeps their thread. None where the gateway is
+    /// well; all of them where it has ended.
+    pub async fn silent_cores(&self) -> Vec<u16> {
+        self.0.pulse.silent().await
+    }
+
     /// Counts a line of the log that nobody will read, for the metrics: whoever writes the log says so.
     pub fn count_lost_log_line(&self) {
         self.0.live.lost_log_lines.increment();
@@ -166,10 +175,6 @@ impl Handle {
 impl Handle {
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.0.live
-    }
-
-    pub(crate) fn cores(&self) -> &[Arc<CoreHandle>] {
-        &self.0.cores
     }
 
     /// Gives a backend so many Slots until a Plan says something else of it; false where there is none of this name.

@@ -9,6 +9,7 @@ mod handle;
 mod handover;
 mod mount;
 mod places;
+mod pulse;
 mod remaining;
 mod stop;
 

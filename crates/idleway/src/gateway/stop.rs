@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, oneshot};
@@ -34,7 +35,12 @@ pub fn run_gateway(plan: Plan) -> io::Result<Option<Drained>> {
 pub struct Stop {
     runtime: Runtime,
     wishes: Wishes,
+    /// The first wish has come.
+    is_wished: bool,
 }
+
+/// How much longer than its Plan says a gateway may take to stop.
+const GRACE: Duration = Duration::from_secs(5);
 
 impl Stop {
     /// From here on a signal no longer ends the process by itself.
@@ -46,7 +52,7 @@ impl Stop {
         let entered = runtime.enter();
         let wishes = Wishes::catch()?;
         drop(entered);
-        Ok(Self { runtime, wishes })
+        Ok(Self { runtime, wishes, is_wished: false })
     }
 
     /// Has the wish to stop told from within the program.
@@ -54,11 +60,24 @@ impl Stop {
         Wish(Arc::clone(&self.wishes.own))
     }
 
+    /// Waits for the first wish, for whoever has something to say before [`Stop::end`], which does not wait for it again. Blocks;
+    /// not to be called within a runtime.
+    pub fn wait(&mut self) {
+        if !self.is_wished {
+            self.runtime.block_on(self.wishes.next());
+            self.is_wished = true;
+        }
+    }
+
     /// Waits for the first wish, then ends the gateway as its Plan says, and tells what came of it; none where a second
     /// wish came before that was done, and the process had better end. Blocks; not to be called within a runtime.
-    pub fn end(self, gateway: Gateway) -> Option<Drained> {
-        let Self { runtime, mut wishes } = self;
-        runtime.block_on(wishes.next());
+    ///
+    /// It is not waited for for longer than the Plan allows: what stands still is left, and that is said.
+    pub fn end(mut self, gateway: Gateway) -> Option<Drained> {
+        self.wait();
+        let Self { runtime, mut wishes, .. } = self;
+        let plan = gateway.handle().plan();
+        let longest = plan.drain_delay + plan.drain_timeout + GRACE;
         tracing::info!("stopping: no new connections, what runs is finished; once more to stop at once");
         let (done, drained) = oneshot::channel();
         thread::spawn(move || {
@@ -77,6 +96,10 @@ impl Stop {
                         None
                     }
                 },
+                () = tokio::time::sleep(longest) => {
+                    tracing::error!("the gateway did not stop within its time: a core stands still, and what it had is cut");
+                    None
+                }
                 () = wishes.next() => {
                     tracing::warn!("stopped at once: what ran is cut");
                     None

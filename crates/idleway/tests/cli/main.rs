@@ -13,6 +13,8 @@ mod log;
 mod reload;
 mod routes;
 mod secrets;
+#[cfg(unix)]
+mod supervisor;
 mod usage;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -146,3 +146,33 @@ fn what_is_still_abandoned_at_the_end_is_told() {
     until_slots(&gateway, "the slot lingers", |slots| slots.lingering == 1);
     assert_eq!(gateway.shutdown().abandoned, 1);
 }
+
+/// Blocks the thread it is called on, which no hook may.
+struct StandsStill(Door);
+
+impl idleway::Hook for StandsStill {
+    fn answered(&self, _: &idleway::Answered<'_>) {
+        // What came of it is nobody's business here.
+        let _ = self.0.pass();
+    }
+}
+
+/// Whatever an application does: who was told to stop comes to an end, and says that it did not end in order.
+#[test]
+fn a_core_that_stands_still_does_not_keep_the_program_from_its_end() {
+    let gate = Gate::new();
+    let backend = Backend::answering("done");
+    let config = format!("threads = 1\ndrain_timeout = \"10ms\"\nbackends = [{:?}]", backend.url());
+    let plan = idleway::Plan::from_toml(&config, "test.toml").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = Gateway::builder(plan).hook(StandsStill(gate.door())).start(listener).unwrap();
+    let handle = gateway.handle();
+    let mut client = Client::asking(&gateway, get("/"));
+    assert_eq!(client.answer().text(), "done");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    eventually("a core that stands still", || runtime.block_on(handle.silent_cores()) == [0]);
+    let stop = idleway::Stop::catch().unwrap();
+    stop.wish().stop();
+    assert_eq!(stop.end(gateway), None);
+    gate.open();
+}

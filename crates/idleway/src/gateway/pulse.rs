@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks the cores. One that does not answer is not asked again before it has: however often this is asked, nothing piles up
 /// there.
+#[derive(Debug)]
 pub(super) struct Pulse {
     cores: Vec<Arc<CoreHandle>>,
     /// What each core was asked last, and whether it has answered.
