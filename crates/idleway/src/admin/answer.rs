@@ -175,8 +175,15 @@ pub(super) fn json(status: StatusCode, told: &impl Serialize) -> Answer {
     }
 }
 
+/// A text of another kind.
+pub(super) fn text(kind: &'static str, text: String) -> Answer {
+    written(StatusCode::OK, kind, text)
+}
+
 fn written(status: StatusCode, kind: &'static str, mut text: String) -> Answer {
-    text.push('\n');
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
     let mut answer = Response::new(Full::from(text));
     *answer.status_mut() = status;
     let fields = [

@@ -12,12 +12,15 @@ use super::answer::{self, Answer, Problem};
 use super::past::Errors;
 use super::status::{PoolStatus, Pools, Ready, Status};
 use super::{BODY, BODY_TIME, Desk, guard, orders};
+use crate::control::process;
+use crate::gateway::Handle;
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Livez,
     Readyz,
+    Metrics,
     Status,
     Pools,
     Pool,
@@ -28,11 +31,11 @@ enum Wanted {
     Events,
 }
 
-/// Every path there is, with its method; `{…}` stands for one segment. `/metrics` is to be one of them: a GET whose answer is
-/// text, made from what `Live` counts.
+/// Every path there is, with its method; `{…}` stands for one segment.
 const ROUTES: &[(&str, &str, Wanted)] = &[
     ("GET", "/livez", Wanted::Livez),
     ("GET", "/readyz", Wanted::Readyz),
+    ("GET", "/metrics", Wanted::Metrics),
     ("GET", "/v1/status", Wanted::Status),
     ("GET", "/v1/pools", Wanted::Pools),
     ("GET", "/v1/pools/{pool}", Wanted::Pool),
@@ -81,6 +84,8 @@ async fn looked_at(
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             answer::json(status, &readiness)
         }
+        // Which client asks is no matter: it is one format, which all of them read.
+        Wanted::Metrics => answer::text(Handle::METRICS_TYPE, desk.gateway.metrics() + &process()),
         Wanted::Status => answer::json(StatusCode::OK, &Status::of(desk)),
         Wanted::Pools => answer::json(StatusCode::OK, &Pools::of(live)),
         Wanted::Errors => answer::json(StatusCode::OK, &Errors::of(&live.failures)),
