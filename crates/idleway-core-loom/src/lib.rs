@@ -8,6 +8,8 @@ pub mod backend;
 pub mod change;
 #[path = "../../idleway-core/src/counts.rs"]
 pub mod counts;
+#[path = "../../idleway-core/src/demand.rs"]
+pub mod demand;
 #[path = "../../idleway-core/src/dispatcher/mod.rs"]
 pub mod dispatcher;
 #[path = "../../idleway-core/src/effects.rs"]

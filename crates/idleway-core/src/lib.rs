@@ -20,6 +20,7 @@
 //! | `pick` | which idle slot |
 //! | `queue`, `lane`, `keys` | the line; whose turn it is in one lane of it; what each key has had and holds |
 //! | `service`, `estimate`, `promises` | how long work takes; how long until a slot frees; what the refused were told |
+//! | `demand` | how many slots are at work in the mean, and how many are refused |
 //! | `counts`, `time`, `effects`, `line`, `recent` | slots by state; nanoseconds; what to do outside; an intrusive list; how many of how many lately |
 //! | `sync` | the mutex: std here, loom's in `idleway-core-loom` |
 
@@ -27,6 +28,7 @@ pub mod ask;
 pub mod backend;
 pub mod change;
 pub mod counts;
+pub mod demand;
 pub mod dispatcher;
 pub mod effects;
 pub mod estimate;
@@ -53,6 +55,7 @@ pub use ask::{Arrival, Ask, Collected, Key, Lane, Reason, Refusal, Ticket};
 pub use backend::{BackendKey, BackendView, Mode};
 pub use change::{Cause, Change};
 pub use counts::Counts;
+pub use demand::Demand;
 pub use dispatcher::{Dispatcher, Held, Overdue, SlotView, Taken, Waiting};
 pub use effects::{Effects, Few};
 pub use estimate::Estimate;

@@ -18,6 +18,7 @@ use crate::{
     backend::{BackendKey, BackendView, Mode},
     change::Change,
     counts::Counts,
+    demand::Demand,
     dispatcher::{Dispatcher, Held, Overdue, SlotView, Waiting},
     effects::Effects,
     estimate::Estimate,
@@ -148,6 +149,12 @@ impl<C> Pool<C> {
     pub fn estimate(&self) -> Estimate {
         let now = self.now();
         self.lock().dispatcher.estimate(now)
+    }
+
+    /// See [`Dispatcher::demand`].
+    pub fn demand(&self) -> Demand {
+        let now = self.now();
+        self.lock().dispatcher.demand(now)
     }
 
     /// See [`Dispatcher::backends`].

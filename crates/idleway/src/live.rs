@@ -35,6 +35,12 @@ use crate::metrics::{Counter, Series};
 use crate::net::{Budget, ClientLimits};
 use crate::route::{Asked, Route};
 
+/// So many routes, at most, are counted one by one; all others together: each takes memory for each core, and a page of
+/// Prometheus that takes long to read.
+const COUNTED: usize = 500;
+/// As what those others are shown.
+const MORE: &str = "(more)";
+
 /// The state that every request reads: one Snapshot, taken whole and once, and what is common to all of them.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -220,6 +226,8 @@ pub(crate) struct Snapshot {
     /// What is counted of the requests of each route, by its place; then of those by the straight ones, and of those that
     /// take none.
     series: Vec<Arc<Series>>,
+    /// How many routes are not counted one by one.
+    uncounted: usize,
 }
 
 impl Snapshot {
@@ -237,8 +245,8 @@ impl Snapshot {
             route
         });
         let straight = straight.collect();
-        let series = series(&plan, before.map_or(&[], |before| &before.series));
-        Self { client: client_limits(&plan), pools: pools.collect(), straight, series, plan }
+        let (series, uncounted) = series(&plan, before.map_or(&[], |before| &before.series));
+        Self { client: client_limits(&plan), pools: pools.collect(), straight, series, uncounted, plan }
     }
 
     /// The route that takes this request, and its pool if it leads to one.
@@ -265,6 +273,11 @@ impl Snapshot {
         self.series.iter().filter(|series| seen.insert(Arc::as_ptr(series))).cloned().collect()
     }
 
+    /// How many routes are counted together with others.
+    pub(crate) fn routes_not_shown(&self) -> usize {
+        self.uncounted
+    }
+
     /// Whether this peer's word about a request is taken.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.plan.trusted.iter().any(|network| network.contains(peer))
@@ -276,8 +289,8 @@ impl Snapshot {
 }
 
 /// The counts of a Plan's routes. Those that were kept before under the same names go on; routes that are shown alike share
-/// theirs.
-fn series(plan: &Plan, before: &[Arc<Series>]) -> Vec<Arc<Series>> {
+/// theirs, and so do those beyond [`COUNTED`], of which the second part of the answer tells how many.
+fn series(plan: &Plan, before: &[Arc<Series>]) -> (Vec<Arc<Series>>, usize) {
     let named = |series: &Arc<Series>| ((series.route.clone(), series.pool.clone()), Arc::clone(series));
     let before: HashMap<_, _> = before.iter().map(named).collect();
     let mut known = HashMap::new();
@@ -288,10 +301,22 @@ fn series(plan: &Plan, before: &[Arc<Series>]) -> Vec<Arc<Series>> {
         let series = || before.get(&name).map_or_else(new, Arc::clone);
         Arc::clone(known.entry(name.clone()).or_insert_with(series))
     };
-    let mut all: Vec<_> = plan.routes.iter().map(|route| series(route.to_string(), route.pool())).collect();
+    let mut own = HashSet::new();
+    let mut uncounted = 0;
+    let mut all = Vec::with_capacity(plan.routes.len() + plan.pools.len() + 1);
+    for route in plan.routes.iter() {
+        let mut name = route.to_string();
+        if own.len() < COUNTED {
+            own.insert((name.clone(), route.pool()));
+        } else if !own.contains(&(name.clone(), route.pool())) {
+            uncounted += 1;
+            name = MORE.to_owned();
+        }
+        all.push(series(name, route.pool()));
+    }
     all.extend((0..plan.pools.len()).map(|pool| series(String::new(), Some(pool))));
     all.push(series(String::new(), None));
-    all
+    (all, uncounted)
 }
 
 fn client_limits(plan: &Plan) -> ClientLimits {

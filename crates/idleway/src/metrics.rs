@@ -1,5 +1,7 @@
 //! What is counted beside the Slots themselves.
 
+mod code;
+mod desired;
 mod histogram;
 mod page;
 mod series;
@@ -10,6 +12,7 @@ use idleway_core::{Cause, Outcome};
 
 use crate::error::Reject;
 
+pub(crate) use self::desired::desired;
 pub(crate) use self::histogram::Histogram;
 pub(crate) use self::page::{MEDIA_TYPE, Page};
 pub(crate) use self::series::{Ended, Phase, Series};

@@ -34,6 +34,7 @@ use crate::{
     backend::{Backend, BackendKey, COMPARED},
     change::News,
     counts::Counts,
+    demand::Lately,
     effects::Effects,
     estimate::duration,
     grant::{Kept, Outcome, SlotId, Until},
@@ -94,6 +95,7 @@ pub struct Dispatcher<C, W> {
     retries: Retries,
     news: News,
     service: Service,
+    demand: Lately,
     promises: Promises,
     jitter: Jitter,
     keep_idle: Duration,
@@ -132,6 +134,7 @@ impl<C, W> Dispatcher<C, W> {
             retries: Retries::new(spec.retries),
             news: News::default(),
             service: Service::new(),
+            demand: Lately::new(now),
             promises: Promises::new(),
             jitter: Jitter::default(),
             keep_idle: spec.keep_idle,
@@ -204,6 +207,11 @@ impl<C, W> Dispatcher<C, W> {
                 arrival
             }
         };
+        if let Arrival::Refused(refusal) = &arrival
+            && !matches!(refusal.reason, Reason::RetriesSpent | Reason::KeyBusy | Reason::Draining)
+        {
+            self.demand.refuse();
+        }
         self.check();
         (arrival, displaced)
     }

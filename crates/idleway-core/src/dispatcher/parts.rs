@@ -14,8 +14,15 @@ use crate::{
 impl<C, W> Dispatcher<C, W> {
     /// Time never runs backwards, whatever order the callers read their clocks in.
     pub(super) fn advance(&mut self, now: Time) -> Time {
-        self.now = self.now.max(now);
-        self.now
+        let now = self.now.max(now);
+        self.demand.pass(self.now, now, self.at_work_now());
+        self.now = now;
+        now
+    }
+
+    /// How many slots are at work, also for requests that others have sent.
+    pub(super) const fn at_work_now(&self) -> u64 {
+        self.totals.busy + self.totals.lingering + self.totals.elsewhere
     }
 
     /// The entry of a slot at work. A stale id is a caller's fault that must not hurt others.

@@ -6,6 +6,8 @@ use super::Dispatcher;
 use crate::{
     ask::Lane,
     backend::BackendKey,
+    demand::Demand,
+    estimate::duration,
     grant::{SlotId, Until},
     slots::{Purpose, State},
     time::Time,
@@ -93,5 +95,14 @@ impl<C, W> Dispatcher<C, W> {
             lanes: Lane::ALL.map(|lane| self.queue.len_of_lane(lane)),
             longest: since.map(|since| self.now.max(now).since(since)),
         }
+    }
+
+    /// What the pool is asked for lately, in the mean over time. O(1).
+    #[must_use]
+    pub fn demand(&self, now: Time) -> Demand {
+        let now = self.now.max(now);
+        let (at_work, refused) = self.demand.means(self.now, now, self.at_work_now());
+        let service = self.service.mean().map(duration);
+        Demand { at_work, refused, waiting: self.queue.waiting().into(), service }
     }
 }

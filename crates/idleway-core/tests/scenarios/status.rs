@@ -77,3 +77,28 @@ fn queued_at(stage: &mut Stage, now: Time, ask: Ask) -> Ticket {
     let (Arrival::Queued(ticket), None) = stage.arrive(now, ask) else { panic!("it does not wait") };
     ticket
 }
+
+/// Lingering work is work; who is refused for want of a slot is told of, and whose deadline, key or gateway is to blame is not.
+#[test]
+fn the_demand_is_what_is_at_work_waits_and_is_refused() {
+    let mut stage = stage(1, &[(A, 2)]);
+    let [first, second] = [0; 2].map(|_| granted(&mut stage, ask()));
+    stage.linger(at(1_000), first.slot);
+    let ticket = queued(&mut stage, ask(), "waits");
+    for _ in 0..10 {
+        refused(&mut stage, ask());
+    }
+    let demand = stage.demand(at(60_000));
+    assert!((1.95..2.0).contains(&demand.at_work), "{demand:?}");
+    // Ten in a minute, of which the long mean has forgotten some; the short one nearly all.
+    assert!((0.06..0.17).contains(&demand.refused), "{demand:?}");
+    assert_eq!((demand.waiting, demand.service), (1, None));
+    drop(stage.leave(at(60_000), ticket));
+    drop(stage.release(at(60_000), second.slot, Outcome::Success, None));
+    drop(stage.release(at(60_000), first.slot, Outcome::Ignored, None));
+    drop(stage.close(at(60_000)));
+    refused(&mut stage, ask());
+    let later = stage.demand(at(1_260_000));
+    assert!(later.at_work < 1e-6 && later.refused < 1e-6, "{later:?}");
+    assert_eq!(later.service, Some(Duration::from_secs(60)));
+}

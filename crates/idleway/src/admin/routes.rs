@@ -12,6 +12,7 @@ use super::answer::{self, Answer, Problem};
 use super::past::Errors;
 use super::status::{PoolStatus, Pools, Ready, Status};
 use super::{BODY, BODY_TIME, Desk, guard, orders};
+use crate::control::process;
 use crate::gateway::Handle;
 
 /// What can be asked for.
@@ -88,7 +89,7 @@ async fn looked_at(
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             answer::json(status, &readiness)
         }
-        Wanted::Metrics => answer::text(Handle::METRICS_TYPE, desk.gateway.metrics()),
+        Wanted::Metrics => answer::text(Handle::METRICS_TYPE, desk.gateway.metrics() + &process()),
         Wanted::Status => answer::json(StatusCode::OK, &Status::of(desk)),
         Wanted::Pools => answer::json(StatusCode::OK, &Pools::of(live)),
         Wanted::Errors => answer::json(StatusCode::OK, &Errors::of(&live.failures)),

@@ -5,6 +5,8 @@
 mod driver;
 mod members;
 mod prober;
+#[cfg(feature = "admin")]
+mod process;
 mod prover;
 mod resolver;
 mod roster;
@@ -13,6 +15,8 @@ mod scrape;
 mod upkeep;
 
 pub(crate) use self::members::{Members, Past};
+#[cfg(feature = "admin")]
+pub(crate) use self::process::process;
 pub(crate) use self::resolver::{Order, keep};
 pub(crate) use self::scrape::scrape;
 pub(crate) use self::upkeep::Upkeep;

@@ -1,12 +1,14 @@
 //! What Prometheus is told: counts that were kept, and how things stand at this moment, asked of the Dispatchers. Nothing
 //! is kept twice.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use idleway_core::{BackendKey, BackendView, Counts, Health, Mode};
 
 use crate::live::{Live, LivePool, Readiness};
-use crate::metrics::{Histogram, Page, Series};
+use crate::metrics::{Histogram, Page, PoolMetrics, Series, desired};
 
 /// Backends that are told of one by one. Of more the pools' sums are told alone: a page of a hundred thousand lines helps
 /// nobody.
@@ -14,14 +16,13 @@ const SHOWN: usize = 1_000;
 /// How many backends are looked at under one lock.
 const CHUNK: usize = 256;
 
-/// How much of what its backends can do is to be in use: beyond it the line grows much faster than the load.
-const TARGET: f64 = 0.8;
-
 /// The page, in Prometheus's exposition format 0.0.4. `connections` are those of clients: open, and at most.
 pub(crate) fn scrape(live: &Live, connections: (usize, usize)) -> String {
     let mut page = Page::default();
-    let pools = live.pools();
+    let pools = Named::all(live.pools());
     requests(&mut page, &live.snapshot().distinct_series());
+    page.metric("idleway_routes_not_shown", "gauge", "Routes that have no series of their own, since there are more than 500: they are counted under route=\"(more)\".");
+    page.sample(&[], live.snapshot().routes_not_shown());
     lines(&mut page, &pools);
     backends(&mut page, &pools);
     events(&mut page, &pools);
@@ -29,15 +30,69 @@ pub(crate) fn scrape(live: &Live, connections: (usize, usize)) -> String {
     page.finish()
 }
 
-fn requests(page: &mut Page, series: &[std::sync::Arc<Series>]) {
+/// All pools of one name, which are one to whoever looks on: that of the Plan in force, and those that left before and are
+/// not quiet yet. A series may stand on the page once, or all of the page is thrown away.
+struct Named {
+    /// The Plan's, or the first of those that left. What was counted is told of this one.
+    pool: Arc<LivePool>,
+    /// Of all of them.
+    counts: Counts,
+    all: Vec<Arc<LivePool>>,
+}
+
+impl Named {
+    /// `pools` in any order in which those of the Plan come first.
+    fn all(pools: Vec<Arc<LivePool>>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        let mut known = HashMap::new();
+        for pool in pools {
+            let nth = *known.entry(pool.name.clone()).or_insert(all.len());
+            let counts = pool.slots.counts();
+            match all.get_mut(nth) {
+                Some(named) => {
+                    named.counts += counts;
+                    named.all.push(pool);
+                }
+                None => all.push(Self { counts, all: vec![Arc::clone(&pool)], pool }),
+            }
+        }
+        all
+    }
+
+    fn name(&self) -> &str {
+        &self.pool.name
+    }
+
+    /// The backends of these pools by their names, each once: one that left and came back is one.
+    fn backends(&self) -> Vec<(String, BackendView)> {
+        let mut backends: Vec<(String, BackendView)> = Vec::new();
+        let mut known = HashMap::new();
+        for (name, view) in self.all.iter().flat_map(|pool| views(pool)) {
+            let nth = *known.entry(name.clone()).or_insert(backends.len());
+            match backends.get_mut(nth) {
+                Some((_, one)) => {
+                    let mut slots = one.slots;
+                    slots += view.slots;
+                    if one.removed {
+                        *one = view;
+                    }
+                    one.slots = slots;
+                }
+                None => backends.push((name, view)),
+            }
+        }
+        backends
+    }
+}
+
+fn requests(page: &mut Page, series: &[Arc<Series>]) {
     page.metric(
         "idleway_requests_total",
         "counter",
-        "Requests that have ended, by the status of their answer; code=\"none\": there was no answer.",
+        "Requests that have ended, by the status of their answer; code=\"none\": none had begun.",
     );
     for series in series {
-        for (status, count) in series.statuses() {
-            let code = if status == 0 { "none".to_owned() } else { status.to_string() };
+        for (code, count) in series.codes() {
             page.sample(&[("route", &series.route), ("pool", &series.pool), ("code", &code)], count);
         }
     }
@@ -50,18 +105,18 @@ fn requests(page: &mut Page, series: &[std::sync::Arc<Series>]) {
         ),
         (
             "idleway_time_to_first_byte_seconds",
-            "From the end of a request's head to the head of its backend's answer.",
+            "From the end of a request's head to the head of its answer, where that is a backend's or the route's own.",
             Series::first_byte,
         ),
         (
             "idleway_queue_wait_seconds",
-            "In line, of requests that asked for a slot; 0 where one was idle.",
+            "In line, of requests that were granted a slot (0 where one was idle) or left the line without one.",
             Series::waited,
         ),
         (
             "idleway_service_time_seconds",
-            "From the grant of a slot to the end of the request, of the last attempt.",
-            Series::served,
+            "Slots at work: from the grant until the backend has ended its answer or broken off, lingering included.",
+            Series::service,
         ),
     ];
     for (name, help, of) in times {
@@ -107,58 +162,53 @@ fn requests(page: &mut Page, series: &[std::sync::Arc<Series>]) {
 }
 
 /// A number of a pool.
-type OfPool<'a> = (&'static str, &'static str, &'a dyn Fn(&LivePool) -> Option<f64>);
+type OfPool<'a> = (&'static str, &'static str, &'a dyn Fn(&Named) -> Option<f64>);
 
-fn lines(page: &mut Page, pools: &[std::sync::Arc<LivePool>]) {
+fn lines(page: &mut Page, pools: &[Named]) {
     let gauges: [OfPool<'_>; 5] = [
-        ("idleway_queue_depth", "Requests in line.", &|pool| Some(number(pool.slots.counts().waiting))),
-        ("idleway_queue_limit", "Requests that may be in line.", &|pool| {
-            Some(number(pool.plan.queue.length as u64))
+        ("idleway_queue_depth", "Requests in line.", &|named| Some(number(named.counts.waiting))),
+        ("idleway_queue_limit", "Requests that may be in line.", &|named| {
+            Some(number(named.pool.plan.queue.length as u64))
         }),
         (
             "idleway_queue_oldest_seconds",
             "How long the request has waited that has waited longest; 0 where nobody waits.",
-            &|pool| Some(pool.slots.waiting().longest.unwrap_or_default().as_secs_f64()),
+            &|named| {
+                let longest = named.all.iter().filter_map(|pool| pool.slots.waiting().longest).max();
+                Some(longest.unwrap_or_default().as_secs_f64())
+            },
         ),
         (
             "idleway_queue_estimate_seconds",
             "How long a request that came now would wait for a slot, by what is known; absent where it is not.",
-            &|pool| pool.slots.estimate().wait.map(|wait| wait.as_secs_f64()),
+            &|named| named.pool.slots.estimate().wait.map(|wait| wait.as_secs_f64()),
         ),
         (
             "idleway_backends_desired",
-            "Backends that the requests at work and in line would keep busy to 80 % (docs/metrics.md).",
-            &|pool| Some(number(desired(pool.slots.counts()))),
+            "Backends that the load of the last minute keeps busy for 80 % of the time (docs/metrics.md).",
+            &|named| Some(number(wanted(&named.pool))),
         ),
     ];
     for (name, help, of) in gauges {
         page.metric(name, "gauge", help);
-        for pool in pools {
-            if let Some(value) = of(pool) {
-                page.sample(&[("pool", &pool.name)], value);
+        for named in pools {
+            if let Some(value) = of(named) {
+                page.sample(&[("pool", named.name())], value);
             }
         }
     }
 }
 
-/// How many backends the work of this moment calls for: Little's law, read the other way round. What is at work and what
-/// waits is the load; a backend takes as much of it as it has Slots, and of that the target.
-fn desired(counts: Counts) -> u64 {
-    let Counts { busy, lingering, waiting, slots, backends, .. } = counts;
-    if backends == 0 || slots == 0 {
-        return u64::from(waiting > 0);
-    }
-    let load = number(busy + lingering + waiting);
-    let of_each = number(slots) / number(backends);
-    let wanted = (load / (of_each * TARGET)).ceil();
-    // As many as can be counted: from a sum of counts.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small whole number, not below 0"
-    )]
-    let wanted = wanted as u64;
-    wanted.max(1)
+/// How many backends its load calls for. They are taken to be like those that serve, else like all there are, else like
+/// those that its plan names.
+fn wanted(pool: &LivePool) -> u64 {
+    let Counts { up, up_slots, backends, slots, .. } = pool.slots.counts();
+    let planned = &pool.plan.backends;
+    let planned_slots = planned.iter().map(|backend| u64::from(backend.slots)).sum();
+    let all = [(up_slots, up), (slots, backends), (planned_slots, planned.len() as u64)];
+    let of_each = all.into_iter().find(|(slots, backends)| *slots > 0 && *backends > 0);
+    let of_each = of_each.map_or(1.0, |(slots, backends)| number(slots) / number(backends));
+    desired(&pool.slots.demand(), slots, of_each)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, which nothing here comes to")]
@@ -166,11 +216,11 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
-fn backends(page: &mut Page, pools: &[std::sync::Arc<LivePool>]) {
+fn backends(page: &mut Page, pools: &[Named]) {
     page.metric("idleway_slots", "gauge", "Slots of a pool's backends, by their state.");
-    for pool in pools {
-        for (state, count) in states(&pool.slots.counts()) {
-            page.sample(&[("pool", &pool.name), ("state", state)], count);
+    for named in pools {
+        for (state, count) in states(&named.counts) {
+            page.sample(&[("pool", named.name()), ("state", state)], count);
         }
     }
     page.metric(
@@ -178,12 +228,11 @@ fn backends(page: &mut Page, pools: &[std::sync::Arc<LivePool>]) {
         "gauge",
         "Backends of a pool; state=\"up\": those that are up and ready.",
     );
-    for pool in pools {
-        let counts = pool.slots.counts();
-        page.sample(&[("pool", &pool.name), ("state", "up")], counts.up);
-        page.sample(&[("pool", &pool.name), ("state", "all")], counts.backends);
+    for named in pools {
+        page.sample(&[("pool", named.name()), ("state", "up")], named.counts.up);
+        page.sample(&[("pool", named.name()), ("state", "all")], named.counts.backends);
     }
-    let all: u64 = pools.iter().map(|pool| pool.slots.counts().backends).sum();
+    let all: u64 = pools.iter().map(|named| named.counts.backends).sum();
     let is_shown = usize::try_from(all).is_ok_and(|all| all <= SHOWN);
     page.metric(
         "idleway_backends_not_shown",
@@ -191,26 +240,28 @@ fn backends(page: &mut Page, pools: &[std::sync::Arc<LivePool>]) {
         "Backends that have no series of their own, since there are more than 1,000.",
     );
     page.sample(&[], if is_shown { 0 } else { all });
-    let views: Vec<_> = if is_shown { pools.iter().map(|pool| views(pool)).collect() } else { Vec::new() };
-    let each =
-        || pools.iter().zip(&views).flat_map(|(pool, views)| views.iter().map(move |view| (pool, view)));
+    let views: Vec<_> = if is_shown { pools.iter().map(Named::backends).collect() } else { Vec::new() };
+    let each = || {
+        let of_pools = pools.iter().zip(&views);
+        of_pools.flat_map(|(named, views)| views.iter().map(|(name, view)| (named.name(), name, view)))
+    };
     page.metric("idleway_backend_up", "gauge", "1: the backend is taken for serving.");
-    for (pool, (name, view)) in each() {
-        page.sample(&[("pool", &pool.name), ("backend", name)], u8::from(view.health == Health::Up));
+    for (pool, name, view) in each() {
+        page.sample(&[("pool", pool), ("backend", name)], u8::from(view.health == Health::Up));
     }
     page.metric(
         "idleway_backend_ready",
         "gauge",
         "1: the backend was ordered to serve, neither drained nor in maintenance nor removed.",
     );
-    for (pool, (name, view)) in each() {
+    for (pool, name, view) in each() {
         let is_ready = view.mode == Mode::Ready && !view.removed;
-        page.sample(&[("pool", &pool.name), ("backend", name)], u8::from(is_ready));
+        page.sample(&[("pool", pool), ("backend", name)], u8::from(is_ready));
     }
     page.metric("idleway_backend_slots", "gauge", "Slots of a backend, by their state.");
-    for (pool, (name, view)) in each() {
+    for (pool, name, view) in each() {
         for (state, count) in states(&view.slots) {
-            page.sample(&[("pool", &pool.name), ("backend", name), ("state", state)], count);
+            page.sample(&[("pool", pool), ("backend", name), ("state", state)], count);
         }
     }
 }
@@ -237,39 +288,39 @@ fn views(pool: &LivePool) -> Vec<(String, BackendView)> {
     all
 }
 
-fn events(page: &mut Page, pools: &[std::sync::Arc<LivePool>]) {
-    type Count = fn(&LivePool) -> u64;
+fn events(page: &mut Page, pools: &[Named]) {
+    type Count = fn(&PoolMetrics) -> u64;
     let counters: [(_, _, Count); 5] = [
         (
             "idleway_retries_refused_total",
             "Requests that were not tried again, since too many were lately.",
-            |pool| pool.metrics.retries.refused.count(),
+            |metrics| metrics.retries.refused.count(),
         ),
         (
             "idleway_linger_expired_total",
             "Slots whose abandoned work outlasted `linger`, and which rested until a probe succeeded.",
-            |pool| pool.metrics.linger_expired.count(),
+            |metrics| metrics.linger_expired.count(),
         ),
         (
             "idleway_late_answers_total",
             "Answers that came whole after their clients had been told 504: `timeout` is too short.",
-            |pool| pool.metrics.late_answers.count(),
+            |metrics| metrics.late_answers.count(),
         ),
         (
             "idleway_overdue_total",
             "Pieces of work that took far longer than usual in their pool: they may hang.",
-            |pool| pool.metrics.overdue.count(),
+            |metrics| metrics.overdue.count(),
         ),
         (
             "idleway_backend_busy_total",
             "Answers by which a backend said that it is busy (`busy_status`).",
-            |pool| pool.metrics.backend_busy.count(),
+            |metrics| metrics.backend_busy.count(),
         ),
     ];
     for (name, help, of) in counters {
         page.metric(name, "counter", help);
-        for pool in pools {
-            page.sample(&[("pool", &pool.name)], of(pool));
+        for named in pools {
+            page.sample(&[("pool", named.name())], of(&named.pool.metrics));
         }
     }
     page.metric(
@@ -277,8 +328,8 @@ fn events(page: &mut Page, pools: &[std::sync::Arc<LivePool>]) {
         "counter",
         "Requests that were tried again, by what went wrong before.",
     );
-    for pool in pools {
-        let retries = &pool.metrics.retries;
+    for named in pools {
+        let retries = &named.pool.metrics.retries;
         for (reason, counter) in [
             ("unreachable", &retries.unreachable),
             ("closed", &retries.closed),
@@ -286,25 +337,25 @@ fn events(page: &mut Page, pools: &[std::sync::Arc<LivePool>]) {
             ("busy", &retries.busy),
             ("other", &retries.other),
         ] {
-            page.sample(&[("pool", &pool.name), ("reason", reason)], counter.count());
+            page.sample(&[("pool", named.name()), ("reason", reason)], counter.count());
         }
     }
     page.metric("idleway_probes_total", "counter", "Probes, by what they found.");
-    for pool in pools {
-        let probes = &pool.metrics.probes;
-        page.sample(&[("pool", &pool.name), ("outcome", "success")], probes.succeeded.count());
-        page.sample(&[("pool", &pool.name), ("outcome", "failure")], probes.failed.count());
+    for named in pools {
+        let probes = &named.pool.metrics.probes;
+        page.sample(&[("pool", named.name()), ("outcome", "success")], probes.succeeded.count());
+        page.sample(&[("pool", named.name()), ("outcome", "failure")], probes.failed.count());
     }
     page.metric("idleway_backend_downs_total", "counter", "How often a backend was taken out, by the cause.");
-    for pool in pools {
-        let downs = &pool.metrics.downs;
+    for named in pools {
+        let downs = &named.pool.metrics.downs;
         for (cause, counter) in [
             ("unreachable", &downs.unreachable),
             ("failures", &downs.failures),
             ("outlier", &downs.outlier),
             ("probes-failed", &downs.probes),
         ] {
-            page.sample(&[("pool", &pool.name), ("cause", cause)], counter.count());
+            page.sample(&[("pool", named.name()), ("cause", cause)], counter.count());
         }
     }
 }
@@ -361,8 +412,17 @@ fn gateway(page: &mut Page, live: &Live, (open, most): (usize, usize)) {
     page.sample(&[], live.lost_log_lines.count());
     page.metric("idleway_start_time_seconds", "gauge", "When the gateway started, in seconds since 1970.");
     page.sample(&[], since_1970(live.started).as_secs_f64());
-    page.metric("idleway_build_info", "gauge", "Always 1; the version is in the label.");
-    page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.metric(
+        "idleway_build_info",
+        "gauge",
+        "Always 1; the labels say which build it is. commit=\"\": it was not built from a checkout.",
+    );
+    page.sample(&[("version", env!("CARGO_PKG_VERSION")), ("commit", commit_of(env!("IDLEWAY_VERSION")))], 1);
+}
+
+/// The commit, of a version as `idleway --version` says it: `0.1.0 (1a2b3c4d5 2026-01-31)`.
+fn commit_of(version: &str) -> &str {
+    version.split_once('(').and_then(|(_, commit)| commit.split([' ', ')']).next()).unwrap_or_default()
 }
 
 fn since_1970(time: SystemTime) -> Duration {
@@ -374,19 +434,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_backends_are_wanted_as_the_load_keeps_busy_to_the_target() {
-        let of = |busy, lingering, waiting, slots, backends| {
-            let mut counts = Counts::default();
-            (counts.busy, counts.lingering, counts.waiting) = (busy, lingering, waiting);
-            (counts.slots, counts.backends) = (slots, backends);
-            desired(counts)
-        };
-        // One-slot backends: 4 at work are 5 backends at 80 %.
-        assert_eq!(of(4, 0, 0, 5, 5), 5);
-        assert_eq!(of(4, 1, 3, 5, 5), 10);
-        // Four slots each: 8 at work and 8 in line are 5 backends.
-        assert_eq!(of(8, 0, 8, 8, 2), 5);
-        // One stays, so that there is somebody to ask; without any the line alone calls for one.
-        assert_eq!((of(0, 0, 0, 5, 5), of(0, 0, 3, 0, 0), of(0, 0, 0, 0, 0)), (1, 1, 0));
+    fn the_commit_is_read_from_the_version() {
+        assert_eq!(commit_of("0.1.0 (1a2b3c4d5 2026-01-31)"), "1a2b3c4d5");
+        assert_eq!(commit_of("0.1.0"), "");
     }
 }

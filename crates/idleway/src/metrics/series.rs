@@ -1,15 +1,20 @@
 //! What is counted of the requests of one route.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::code::{NUMBERS, labels, number_of};
 use super::histogram::{Buckets, Histogram};
 use crate::error::Reject;
 
-/// Statuses that an answer can have.
-const FIRST: u16 = 100;
-const LAST: u16 = 599;
-const STATUSES: usize = (LAST - FIRST + 1) as usize;
+/// How many threads have counted so far.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// This thread's number among them. A core is a thread, and cores are the first to count: so each has a part of its own,
+    /// and so has each thread of a program that the gateway is mounted in, as long as there are as many parts.
+    static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+}
 
 /// Where a client was when it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +51,8 @@ pub(crate) struct Ended {
     pub(crate) total: Option<Duration>,
     /// To the first byte of the backend's answer.
     pub(crate) first_byte: Option<Duration>,
-    /// In line; none where it asked for no Slot.
+    /// In line; none where it neither got a Slot nor stood in line for one.
     pub(crate) waited: Option<Duration>,
-    /// From the grant of its last Slot on.
-    pub(crate) served: Option<Duration>,
     pub(crate) received: u64,
     pub(crate) sent: u64,
     /// The name of the reason why the gateway itself answered.
@@ -71,8 +74,7 @@ pub(crate) struct Series {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Part {
-    unanswered: AtomicU64,
-    statuses: [AtomicU64; STATUSES],
+    codes: [AtomicU64; NUMBERS],
     rejected: [AtomicU64; Reject::NAMES.len()],
     departed: [AtomicU64; Phase::ALL.len()],
     received: AtomicU64,
@@ -86,8 +88,7 @@ struct Part {
 impl Default for Part {
     fn default() -> Self {
         Self {
-            unanswered: AtomicU64::default(),
-            statuses: std::array::from_fn(|_| AtomicU64::default()),
+            codes: std::array::from_fn(|_| AtomicU64::default()),
             rejected: std::array::from_fn(|_| AtomicU64::default()),
             departed: Default::default(),
             received: AtomicU64::default(),
@@ -109,17 +110,18 @@ impl Series {
         Self { route, pool, parts: (0..cores.max(1)).map(|_| Part::default()).collect() }
     }
 
-    /// Counts a request that has ended on this core.
-    pub(crate) fn count(&self, core: usize, ended: &Ended) {
-        let part = &self.parts[core % self.parts.len()];
-        match ended.status {
-            FIRST..=LAST => add(&part.statuses[usize::from(ended.status - FIRST)], 1),
-            _ => add(&part.unanswered, 1),
-        }
+    fn part(&self) -> &Part {
+        // Where the thread is about to end, it has no number any more.
+        &self.parts[THREAD.try_with(|thread| thread % self.parts.len()).unwrap_or_default()]
+    }
+
+    /// Counts a request that has ended.
+    pub(crate) fn count(&self, ended: &Ended) {
+        let part = self.part();
+        add(&part.codes[number_of(ended.status)], 1);
         ended.total.into_iter().for_each(|time| part.total.add(time));
         ended.first_byte.into_iter().for_each(|time| part.first_byte.add(time));
         ended.waited.into_iter().for_each(|time| part.waited.add(time));
-        ended.served.into_iter().for_each(|time| part.served.add(time));
         add(&part.received, ended.received);
         add(&part.sent, ended.sent);
         if let Some(name) = ended.rejected
@@ -132,6 +134,11 @@ impl Series {
         }
     }
 
+    /// Counts work that held its Slot for so long.
+    pub(crate) fn served(&self, time: Duration) {
+        self.part().served.add(time);
+    }
+
     fn sum(&self, of: impl Fn(&Part) -> &AtomicU64) -> u64 {
         self.parts.iter().map(|part| of(part).load(Ordering::Relaxed)).sum()
     }
@@ -140,12 +147,10 @@ impl Series {
         Histogram::of(&self.parts.iter().map(of).collect::<Vec<_>>())
     }
 
-    /// How many were answered with each status; 0: were not answered. Only what there was.
-    pub(crate) fn statuses(&self) -> impl Iterator<Item = (u16, u64)> {
-        let unanswered = (0, self.sum(|part| &part.unanswered));
-        let answered = (FIRST..=LAST)
-            .map(|status| (status, self.sum(|part| &part.statuses[usize::from(status - FIRST)])));
-        std::iter::once(unanswered).chain(answered).filter(|(_, count)| *count > 0)
+    /// How many were answered with each status, as it is labelled. Only what there was.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = (String, u64)> {
+        let counts = labels().enumerate().map(|(nth, label)| (label, self.sum(|part| &part.codes[nth])));
+        counts.filter(|(_, count)| *count > 0)
     }
 
     /// How many the gateway itself answered, by its reason. Only what there was.
@@ -182,7 +187,7 @@ impl Series {
         self.histogram(|part| &part.waited)
     }
 
-    pub(crate) fn served(&self) -> Histogram {
+    pub(crate) fn service(&self) -> Histogram {
         self.histogram(|part| &part.served)
     }
 }
@@ -192,19 +197,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cores_count_apart_is_summed() {
+    fn what_threads_count_apart_is_summed() {
         let series = Series::new("/".to_owned(), "p".to_owned(), 2);
-        for core in 0..5 {
-            let status = if core == 4 { 0 } else { 200 };
-            series.count(core, &Ended { status, received: 1, sent: 2, ..Ended::default() });
-        }
+        let count = |ended: Ended| series.count(&ended);
+        std::thread::scope(|threads| {
+            for thread in 0..5 {
+                let status = if thread == 4 { 0 } else { 200 };
+                threads.spawn(move || count(Ended { status, received: 1, sent: 2, ..Ended::default() }));
+            }
+        });
         let (total, rejected) = (Some(Duration::ZERO), Some(Reject::NoRoute.name()));
-        series.count(0, &Ended { status: 404, total, rejected, ..Ended::default() });
-        series.count(1, &Ended { departed: Some(Phase::Queue), ..Ended::default() });
-        assert_eq!(series.statuses().collect::<Vec<_>>(), [(0, 2), (200, 4), (404, 1)]);
+        count(Ended { status: 404, total, rejected, ..Ended::default() });
+        count(Ended { departed: Some(Phase::Queue), ..Ended::default() });
+        series.served(Duration::from_secs(3));
+        let codes: Vec<_> = series.codes().collect();
+        let codes: Vec<_> = codes.iter().map(|(code, count)| (code.as_str(), *count)).collect();
+        assert_eq!(codes, [("200", 4), ("404", 1), ("none", 2)]);
         assert_eq!(series.rejected().collect::<Vec<_>>(), [("no-route", 1)]);
         assert_eq!(series.departed().map(|(_, count)| count).collect::<Vec<_>>(), [0, 1, 0, 0]);
         assert_eq!((series.received(), series.sent(), series.total().count), (5, 10, 1));
-        assert_eq!((series.waited().count, series.served().count, series.first_byte().count), (0, 0, 0));
+        assert_eq!((series.waited().count, series.service().count, series.first_byte().count), (0, 1, 0));
+    }
+
+    /// Two threads never write to one line, as long as there are as many parts.
+    #[test]
+    fn threads_have_parts_of_their_own() {
+        let series = Series::new(String::new(), String::new(), 2);
+        let count = || series.count(&Ended { status: 200, ..Ended::default() });
+        // One after the other, so that their numbers follow each other, unless other tests' threads come between.
+        let apart = (0..100).any(|_| {
+            let before: Vec<_> = series.parts.iter().map(of).collect();
+            [(); 2].iter().for_each(|()| std::thread::scope(|threads| _ = threads.spawn(count)));
+            series.parts.iter().map(of).zip(before).all(|(now, before)| now == before + 1)
+        });
+        assert!(apart);
+        assert_eq!(align_of::<Part>() % 128, 0);
+        assert_eq!(size_of::<Part>() % 128, 0);
+
+        fn of(part: &Part) -> u64 {
+            part.codes[number_of(200)].load(Ordering::Relaxed)
+        }
     }
 }

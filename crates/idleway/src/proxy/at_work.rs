@@ -13,6 +13,7 @@ use super::exchange::Exchange;
 use super::linger::{Abandoned, outlast};
 use crate::config::Abandon;
 use crate::live::{Backend, LivePool};
+use crate::metrics::Series;
 use crate::net::BackendConnection;
 
 /// An Exchange that is not over.
@@ -27,19 +28,28 @@ pub(super) struct AtWork<'a> {
     backend: &'a Arc<Backend>,
     abandon: Abandon,
     timeout: Duration,
+    /// Where the time of its work is counted, and since when that runs: when it got its Slot.
+    series: &'a Arc<Series>,
+    granted: Instant,
     /// When the client was told 504.
     told: Option<Instant>,
 }
 
 impl<'a> AtWork<'a> {
-    pub(super) fn new(exchange: Exchange, way: &Way<'a>, backend: &'a Arc<Backend>) -> Self {
-        let Way { pool, abandon, timeout, .. } = *way;
-        Self { exchange: Some(exchange), pool, backend, abandon, timeout, told: None }
+    pub(super) fn new(
+        exchange: Exchange,
+        way: &Way<'a>,
+        backend: &'a Arc<Backend>,
+        granted: Instant,
+    ) -> Self {
+        let Way { pool, series, abandon, timeout, .. } = *way;
+        Self { exchange: Some(exchange), pool, backend, abandon, timeout, series, granted, told: None }
     }
 
     /// The backend has ended its response or closed: the Slot is free.
     pub(super) fn over(self, outcome: Outcome) {
         let keep_alive = self.pool.plan.keep_alive;
+        self.series.served(self.granted.elapsed());
         self.into_exchange().end(outcome, keep_alive);
     }
 
@@ -107,6 +117,8 @@ impl Drop for AtWork<'_> {
             backend: Arc::clone(self.backend),
             abandon: self.abandon,
             timeout: self.timeout,
+            series: Arc::clone(self.series),
+            granted: self.granted,
             told: self.told,
         }));
     }

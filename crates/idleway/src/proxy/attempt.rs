@@ -38,6 +38,8 @@ pub(super) struct Attempt<'a> {
     pub(super) backend: &'a Arc<Backend>,
     pub(super) request: &'a Request,
     pub(super) upload: &'a Upload,
+    /// When it got its Slot.
+    pub(super) granted: Instant,
     pub(super) deadline: Option<Instant>,
 }
 
@@ -149,7 +151,7 @@ impl<'a> Attempt<'a> {
     ) -> AtWork<'a> {
         let keep_alive = self.plan().keep_alive;
         let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
-        let mut work = AtWork::new(exchange, self.way, self.backend);
+        let mut work = AtWork::new(exchange, self.way, self.backend, self.granted);
         let (rewrite, backend) = (&self.way.rewrite, &self.backend.name);
         let head = |out: &mut Vec<u8>| {
             headers::request(out, self.request, rewrite, backend, announced, self.live.via(), keep_alive);

@@ -57,7 +57,8 @@ pub(super) async fn forward<'a>(
         if !permit.waited().is_zero() || client.was_asked() {
             client.confirm().await?;
         }
-        record.granted(&backend, permit.waited());
+        let granted = Instant::now();
+        record.granted(&backend, granted, permit.waited());
         pool.works.note(permit.slot(), request, way.route.spelled());
         if let Some(failure) = &last_failure {
             pool.metrics.retries.of(&failure.reject).increment();
@@ -66,7 +67,8 @@ pub(super) async fn forward<'a>(
         let key = permit.backend();
         waited += permit.waited();
         client.send_continue();
-        let attempt = Attempt { live, snapshot, way, backend: &backend, request, upload: &upload, deadline };
+        let attempt =
+            Attempt { live, snapshot, way, backend: &backend, request, upload: &upload, granted, deadline };
         let failure = match attempt.run(client, permit, record).await? {
             Attempted::Ended(ended) => return Ok(ended),
             Attempted::Failed(failure) => failure,

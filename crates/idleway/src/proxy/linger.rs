@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::exchange::{Exchange, ResponseFault, Sending};
 use crate::config::Abandon;
 use crate::live::{Backend, LivePool, now};
+use crate::metrics::Series;
 use crate::net::scratch_size;
 use crate::net::wire::{Body, ReadFault};
 
@@ -27,6 +28,9 @@ pub(super) struct Abandoned {
     pub(super) abandon: Abandon,
     /// The longest silence of a backend that still works on it, as far as anyone knows.
     pub(super) timeout: Duration,
+    /// Where the time of its work is counted, and when it got its Slot.
+    pub(super) series: Arc<Series>,
+    pub(super) granted: Instant,
     /// When the client was told 504, if it was.
     pub(super) told: Option<Instant>,
 }
@@ -57,6 +61,7 @@ pub(super) async fn outlast(mut work: Abandoned) {
         None => Some(work.watch().await),
         Some(bound) => timeout(bound, work.watch()).await.ok(),
     };
+    work.series.served(work.granted.elapsed());
     let (pool, backend) = (&work.pool.plan, &work.backend.name);
     if let Some(told) = work.told.filter(|_| work.exchange.is_answered()) {
         work.pool.tell_of_late_answer(told.elapsed(), work.timeout);

@@ -49,7 +49,7 @@ use crate::error::Reject;
 use crate::hook::Changes;
 use crate::live::{Bequeathed, Live, LivePool, Snapshot};
 use crate::message::Request;
-use crate::metrics;
+use crate::metrics::{self, Series};
 use crate::net::{Admission, Approach, Client, Departed, Next};
 use crate::route::{Asked, Route, Visible};
 
@@ -161,7 +161,6 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let later = Succession::default();
     let mut record = Record::new(
         &request,
-        client.core().index(),
         snapshot.series_of(None),
         snapshot.plan.access_log,
         live.hook().map(Arc::as_ref),
@@ -271,6 +270,8 @@ enum Goal<'a> {
 struct Way<'a> {
     route: &'a Route,
     pool: &'a Arc<LivePool>,
+    /// Where its requests are counted.
+    series: &'a Arc<Series>,
     asking: Asking<'a>,
     /// The longest silence of a backend.
     timeout: Duration,
@@ -334,6 +335,7 @@ fn find_way<'a>(
     Ok(Way {
         route,
         pool,
+        series: snapshot.series_of(Some(route)),
         asking,
         timeout: route.timeout.unwrap_or(pool.plan.timeout),
         abandon: route.abandon.unwrap_or(pool.plan.abandon),
@@ -347,7 +349,6 @@ fn find_way<'a>(
 async fn refuse(client: &mut Client, snapshot: &Snapshot, reject: Reject) -> Ended {
     tracing::debug!(client = %client.peer(), reason = %reject, "refused what is no request");
     let (status, rejected) = (reject.status(), Some(reject.name()));
-    let core = client.core().index().0.into();
-    snapshot.series_of(None).count(core, &metrics::Ended { status, rejected, ..Default::default() });
+    snapshot.series_of(None).count(&metrics::Ended { status, rejected, ..Default::default() });
     answer::send(client, &snapshot.client, None, None, &reject).await
 }

@@ -6,8 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use idleway_core::Core;
-
 use super::evidence::Reached;
 use crate::config::AccessLogPlan;
 use crate::error::Reject;
@@ -26,7 +24,6 @@ const LONGEST_TARGET: usize = 512;
 pub(super) struct Record<'a> {
     /// Where it is counted; none once another process has it.
     series: Option<&'a Series>,
-    core: usize,
     hook: Option<&'a dyn Hook>,
     labels: &'a [(String, String)],
     pool: Option<&'a str>,
@@ -77,14 +74,12 @@ impl Drop for Record<'_> {
 impl<'a> Record<'a> {
     pub(super) fn new(
         request: &'a Request,
-        core: Core,
         series: &'a Series,
         access_log: AccessLogPlan,
         hook: Option<&'a dyn Hook>,
     ) -> Self {
         Self {
             series: Some(series),
-            core: core.0.into(),
             hook,
             labels: &[],
             pool: None,
@@ -132,11 +127,11 @@ impl<'a> Record<'a> {
     }
 
     /// It has a Slot of this backend.
-    pub(super) fn granted(&mut self, backend: &Arc<Backend>, waited: Duration) {
+    pub(super) fn granted(&mut self, backend: &Arc<Backend>, at: Instant, waited: Duration) {
         self.attempts += 1;
         self.waited += waited;
         self.joined = None;
-        self.granted = Some(Instant::now());
+        self.granted = Some(at);
         self.backend = Some(Arc::clone(backend));
     }
 
@@ -189,22 +184,20 @@ impl<'a> Record<'a> {
 
     fn count(&self) {
         let Some(series) = self.series else { return };
-        let now = Instant::now();
-        let has_asked = self.granted.is_some() || self.joined.is_some();
-        series.count(
-            self.core,
-            &Ended {
-                status: self.status,
-                total: Some(now - self.request.arrived),
-                first_byte: self.answered.map(|at| at - self.request.arrived),
-                waited: has_asked.then(|| self.waited()),
-                served: self.granted.map(|at| now - at),
-                received: self.received,
-                sent: self.sent,
-                rejected: self.rejected,
-                departed: self.departed,
-            },
-        );
+        // Who was refused at once has waited for nothing, and would only make the waits look short.
+        let has_stood = self.granted.is_some()
+            || self.departed == Some(Phase::Queue)
+            || matches!(self.rejected, Some("wait-over" | "displaced"));
+        series.count(&Ended {
+            status: self.status,
+            total: Some(self.request.arrived.elapsed()),
+            first_byte: self.answered.map(|at| at - self.request.arrived),
+            waited: has_stood.then(|| self.waited()),
+            received: self.received,
+            sent: self.sent,
+            rejected: self.rejected,
+            departed: self.departed,
+        });
     }
 
     /// As the application's hook is told.
