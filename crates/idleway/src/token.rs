@@ -16,6 +16,8 @@ const LARGEST: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct TokenFile {
     path: PathBuf,
+    /// What it wrote.
+    token: AdminToken,
 }
 
 impl TokenFile {
@@ -29,7 +31,7 @@ impl TokenFile {
             anyhow!("neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR nor HOME says where it could stand")
         })?;
         let path = put(&folder, port, &token).with_context(|| format!("in {}", folder.display()))?;
-        Ok((token, Self { path }))
+        Ok((token.clone(), Self { path, token }))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -39,8 +41,10 @@ impl TokenFile {
 
 impl Drop for TokenFile {
     fn drop(&mut self) {
-        // It may be gone, with its folder.
-        let _ = fs::remove_file(&self.path);
+        // It may be gone, with its folder; or another gateway has written its own there.
+        if fs::read_to_string(&self.path).is_ok_and(|written| written.trim_end() == self.token.as_str()) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may ask.
 //!
 //! A browser on this machine reaches the API too, whatever page it shows. Three things keep pages of others out. `Host` has to
-//! be an address or `localhost`: a name of theirs that suddenly leads here (DNS rebinding) is none. What a browser says of
+//! be an address or `localhost`, unless the token is there: a name of theirs that suddenly leads here (DNS rebinding) is none. What a browser says of
 //! where a request comes from (`Origin`, `Sec-Fetch-Site`) has to be this very origin. And a change needs the token in
 //! `Authorization`, which no browser sends by itself. No answer has a CORS field.
 
@@ -16,28 +16,39 @@ use crate::config::AdminToken;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// What proxies say of the requests that they pass on.
+const PROXIED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
 /// Whether this request is listened to at all.
 pub(super) fn admit<B>(
     request: &Request<B>,
     peer: SocketAddr,
     token: Option<&AdminToken>,
 ) -> Result<(), Problem> {
+    let headers = request.headers();
     let host = host(request)?;
-    same_origin(request.headers(), host)?;
+    // Whoever has the token is no page that was lured here: it may ask by any name.
+    if token.is_none_or(|token| has(headers, token).is_err()) && !is_local(host) {
+        return Err(Problem::Host);
+    }
+    same_origin(headers, host)?;
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if changes || !peer.ip().to_canonical().is_loopback() {
+    // A proxy on this machine speaks for anybody.
+    let is_from_here =
+        peer.ip().to_canonical().is_loopback() && !PROXIED.iter().any(|name| headers.contains_key(*name));
+    if changes || !is_from_here {
         let token = token.ok_or(Problem::NoToken)?;
-        has(request.headers(), token)?;
+        has(headers, token)?;
     }
     Ok(())
 }
 
-/// The one `Host`, where it is an address or `localhost` (of the target, if that has one, it has to be the same).
+/// The one `Host` (of the target, if that has one, it has to be the same).
 fn host<B>(request: &Request<B>) -> Result<&str, Problem> {
     let host = one(request.headers(), &HOST).ok().flatten().ok_or(Problem::Host)?;
     let of_target = request.uri().authority();
     let is_one = of_target.is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host));
-    if is_one && is_local(host) { Ok(host) } else { Err(Problem::Host) }
+    if is_one { Ok(host) } else { Err(Problem::Host) }
 }
 
 fn is_local(host: &str) -> bool {
@@ -206,6 +217,20 @@ mod tests {
             assert_eq!(asked(method, peer, &twice), Err(Problem::Token));
         }
         assert_eq!(asked("GET", "[::ffff:127.0.0.1]:1", &[host]), Ok(()));
+        // A proxy on this machine asks for somebody else.
+        for (name, value) in [
+            ("x-forwarded-for", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("via", "1.1 a"),
+            ("x-real-ip", ""),
+        ] {
+            assert_eq!(get(&[host, (name, value)]), Err(Problem::Token), "{name}");
+            assert_eq!(get(&[host, (name, value), ("authorization", &right)]), Ok(()), "{name}");
+        }
+        // Whoever has the token asks by what name it likes; a page without it does not.
+        let name = ("host", "metrics.example:5001");
+        assert_eq!(get(&[name, ("authorization", &right)]), Ok(()));
+        assert_eq!(get(&[name, ("authorization", "Bearer x")]), Err(Problem::Host));
         let nobody = Request::builder().method("PUT").header("host", "[::1]").header("authorization", right);
         assert_eq!(admit(&nobody.body(()).unwrap(), "[::1]:1".parse().unwrap(), None), Err(Problem::NoToken));
     }

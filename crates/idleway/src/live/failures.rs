@@ -26,8 +26,8 @@ pub(crate) struct Failure {
     pub(crate) id: String,
     pub(crate) client: String,
     pub(crate) method: String,
-    /// Its target, cut where it is long.
-    pub(crate) target: String,
+    /// Without the query, in which secrets may stand; cut where it is long.
+    pub(crate) path: String,
     /// What the client was answered; none where it was nothing.
     pub(crate) status: Option<u16>,
     pub(crate) pool: Option<String>,
@@ -69,7 +69,7 @@ mod tests {
             id: id.to_string(),
             client: String::new(),
             method: String::new(),
-            target: String::new(),
+            path: String::new(),
             status: None,
             pool: None,
             backend: None,

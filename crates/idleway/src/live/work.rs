@@ -7,6 +7,9 @@ use idleway_core::SlotId;
 
 use crate::message::{Request, RequestId};
 
+/// The longest method that is kept whole, in bytes.
+const LONGEST_METHOD: usize = 32;
+
 /// Cores that grant at once mostly meet at different locks.
 const SHARDS: usize = 16;
 
@@ -66,6 +69,6 @@ fn method(method: &str) -> Cow<'static, str> {
     const USUAL: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
     match USUAL.into_iter().find(|usual| *usual == method) {
         Some(usual) => Cow::Borrowed(usual),
-        None => Cow::Owned(method.to_owned()),
+        None => Cow::Owned(method.get(..LONGEST_METHOD).unwrap_or(method).to_owned()),
     }
 }

@@ -98,7 +98,7 @@ fn a_gateway_whose_backends_are_all_down_is_not_ready() {
     assert_eq!(errors["count"], 1);
     let error = &errors["errors"][0];
     assert_eq!(
-        (&error["status"], &error["method"], &error["target"]),
+        (&error["status"], &error["method"], &error["path"]),
         (&502.into(), &"GET".into(), &"/".into())
     );
     assert_eq!((&error["pool"], &error["backend"]), (&"default".into(), &name(&backend).into()));

@@ -160,7 +160,7 @@ fn a_slot_is_held_until_its_backend_has_ended() {
     );
     let held = |route: &str| {
         let name = format!("idleway_service_time_seconds_count{{route=\"{route}\",pool=\"default\"}}");
-        page(&gateway).get(&name).map(|count| count.to_string())
+        page(&gateway).get(&name).map(ToString::to_string)
     };
     let leaving = Client::asking(&gateway, get("/gated"));
     backend.until_at_work();
