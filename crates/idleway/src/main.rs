@@ -15,6 +15,8 @@ mod reload;
 mod stdin;
 mod supervisor;
 mod token;
+#[cfg(unix)]
+mod user;
 mod watch;
 mod witness;
 

@@ -45,6 +45,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("reload", 5),
     ("stdin", 5),
     ("token", 5),
+    ("user", 5),
     ("watch", 5),
     ("witness", 5),
 ];

@@ -14,6 +14,8 @@ use crate::desk::{Door, Shared};
 #[cfg(unix)]
 use crate::handover::{Offer, Predecessor};
 use crate::supervisor::Opened;
+#[cfg(unix)]
+use crate::user::{self, Account};
 use crate::{descriptors, listener, log, reload, supervisor};
 
 #[derive(Debug, Args)]
@@ -41,6 +43,10 @@ pub(super) struct RunArgs {
     /// Where the admin API answers, or `off` [default: the file's `admin`, else 127.0.0.1:5001].
     #[arg(long, value_name = "ADDRESS", env = "IDLEWAY_ADMIN_LISTEN", hide_env_values = true, value_parser = address_or_off)]
     admin: Option<AddressOrOff>,
+    /// Whom to run as once the sockets are there, by name or number [default: nobody, where root listens on a port below 1024].
+    #[cfg(unix)]
+    #[arg(long, value_name = "USER[:GROUP]", env = "IDLEWAY_USER", hide_env_values = true)]
+    user: Option<Account>,
     #[command(flatten)]
     log: log::LogArgs,
     /// Backends, one slot each, in place of a file: http://127.0.0.1:6000 …
@@ -81,7 +87,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let mut stop = Stop::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen, admin: of_file };
     let path = plan.handover.clone();
-    let (gateway, door) = begin(plan, &admin)?;
+    let (gateway, door) = begin(plan, &admin, &Rights::of(args, origin.file.as_deref()))?;
     log::count_losses(gateway.handle());
     let wishes = reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
     // Until the gateway has ended: whoever asks is told that it drains.
@@ -120,7 +126,7 @@ fn offer(
 }
 
 /// The gateway, and the socket of its admin API: those of the process before, where there is one that hands over.
-fn begin(plan: Plan, admin: &AdminPlan) -> Result<(Gateway, Option<Door>), Failure> {
+fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<(Gateway, Option<Door>), Failure> {
     let mut opened = Opened::take();
     #[cfg(unix)]
     if let Some(path) = &plan.handover
@@ -130,21 +136,23 @@ fn begin(plan: Plan, admin: &AdminPlan) -> Result<(Gateway, Option<Door>), Failu
             Some(door) => Some(door),
             None => Door::open(admin)?,
         };
-        return Ok((follow(before, plan)?, door));
+        return Ok((follow(before, plan, rights)?, door));
     }
     let door = match opened.admin.take() {
         Some(socket) => Some(Door::of(socket)),
         None => Door::open(admin)?,
     };
-    match opened.clients.take() {
-        Some(socket) => Ok((start_at(plan, socket)?, door)),
-        None => Ok((start(plan)?, door)),
-    }
+    let socket = match opened.clients.take() {
+        Some(socket) => socket,
+        None => listen(plan.listen)?,
+    };
+    rights.give_up(plan.listen)?;
+    Ok((start_at(plan, socket)?, door))
 }
 
 /// Takes the place of the process before.
 #[cfg(unix)]
-fn follow(before: Predecessor, mut plan: Plan) -> anyhow::Result<Gateway> {
+fn follow(before: Predecessor, mut plan: Plan, rights: &Rights<'_>) -> anyhow::Result<Gateway> {
     descriptors::fit(&mut plan);
     let address = plan.listen;
     let own = before.socket.local_addr()?;
@@ -152,9 +160,9 @@ fn follow(before: Predecessor, mut plan: Plan) -> anyhow::Result<Gateway> {
     let socket = match is_the_same {
         true => before.socket.try_clone()?,
         // It listens elsewhere, as this one is told to.
-        false => listener::listen(address)
-            .map_err(|error| listener::explain(address, &error, |to| format!("--listen {to}")))?,
+        false => listen(address)?,
     };
+    rights.give_up(address)?;
     let (gateway, heritage) = Gateway::builder(plan).inherit(socket).context("cannot start the gateway")?;
     before.take_over(heritage)?;
     tracing::info!("this process has taken the place of the one before");
@@ -163,9 +171,7 @@ fn follow(before: Predecessor, mut plan: Plan) -> anyhow::Result<Gateway> {
 
 /// Listens where the Plan says, and starts the gateway there.
 pub(crate) fn start(plan: Plan) -> Result<Gateway, Failure> {
-    let address = plan.listen;
-    let socket = listener::listen(address)
-        .map_err(|error| listener::explain(address, &error, |to| format!("--listen {to}")))?;
+    let socket = listen(plan.listen)?;
     start_at(plan, socket)
 }
 
@@ -173,4 +179,39 @@ pub(crate) fn start(plan: Plan) -> Result<Gateway, Failure> {
 fn start_at(mut plan: Plan, socket: TcpListener) -> Result<Gateway, Failure> {
     descriptors::fit(&mut plan);
     Ok(Gateway::start(plan, socket).context("cannot start the gateway")?)
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listener::listen(address)
+        .map_err(|error| listener::explain(address, &error, |to| format!("--listen {to}")))
+}
+
+/// What the program may do, and gives up once its sockets are there.
+struct Rights<'a> {
+    #[cfg(unix)]
+    user: Option<&'a Account>,
+    file: Option<&'a Path>,
+}
+
+impl<'a> Rights<'a> {
+    fn of(args: &'a RunArgs, file: Option<&'a Path>) -> Self {
+        #[cfg(not(unix))]
+        let _ = args;
+        Self {
+            #[cfg(unix)]
+            user: args.user.as_ref(),
+            file,
+        }
+    }
+
+    #[cfg(unix)]
+    fn give_up(&self, listen: SocketAddr) -> anyhow::Result<()> {
+        user::become_less(self.user, listen, self.file)
+    }
+
+    #[cfg(not(unix))]
+    fn give_up(&self, _: SocketAddr) -> anyhow::Result<()> {
+        let _ = self.file;
+        Ok(())
+    }
 }

@@ -16,6 +16,8 @@ mod secrets;
 #[cfg(unix)]
 mod supervisor;
 mod usage;
+#[cfg(target_os = "linux")]
+mod user;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
