@@ -1,6 +1,11 @@
 //! The program as a person or a script meets it: what it says, how it ends, and that it leaves nothing behind.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it could not try"
+)]
 
 mod admin;
 mod backend;
