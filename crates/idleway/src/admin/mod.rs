@@ -116,6 +116,8 @@ impl Admin {
         }
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // From here on: what happens before the thread has begun is told too.
+        let events = gateway.live().events();
         let desk = Desk { gateway, token, reload, journal: Journal::default(), since: Instant::now() };
         let (stop, stopped) = oneshot::channel::<()>();
         let listener = {
@@ -127,7 +129,7 @@ impl Admin {
             runtime.block_on(async {
                 tokio::select! {
                     () = accept(listener, &desk) => {}
-                    () = desk.journal.keep(desk.gateway.live().events()) => {}
+                    () = desk.journal.keep(events) => {}
                     // Dropped, it says so too.
                     _ = stopped => {}
                 }

@@ -215,18 +215,15 @@ fn a_stop_during_a_handover_ends_the_older_at_once() {
     assert_eq!(answer(waiting).0, 200);
 }
 
-/// Twenty processes, one after another, under clients that stay and clients that come anew.
-#[test]
-fn twenty_in_a_row_lose_no_request_and_keep_the_limit() {
-    let backends: Vec<_> = (0..3).map(|_| Running::backend(&["--delay", "2ms"])).collect();
-    let (_, config) = configuration("twenty", &backends.iter().collect::<Vec<_>>(), "");
-    let mut gateway = run(&config);
-    let url = gateway.url.clone();
+/// Does this while clients ask, some on connections that stay and some on new ones. Each request is served, 200, or the test
+/// fails; answers how many were.
+fn under_traffic(url: &str, then: impl FnOnce()) -> u32 {
     let stop = AtomicBool::new(false);
-    let served = thread::scope(|threads| {
+    thread::scope(|threads| {
+        let _stop = StopAtEnd(&stop);
         let clients: Vec<_> = (0..6)
             .map(|nth| {
-                let (url, stop) = (&url, &stop);
+                let stop = &stop;
                 threads.spawn(move || {
                     let mut served = 0;
                     let mut stays = connect(url).unwrap();
@@ -244,18 +241,119 @@ fn twenty_in_a_row_lose_no_request_and_keep_the_limit() {
                 })
             })
             .collect();
-        let mut before = Vec::new();
-        for _ in 0..20 {
-            before.push(std::mem::replace(&mut gateway, run(&config)));
-        }
-        let codes: Vec<_> = before.iter_mut().map(Running::exit_code).collect();
+        then();
         stop.store(true, Ordering::SeqCst);
-        assert_eq!(codes, [Some(0); 20]);
-        clients.into_iter().map(|client| client.join().unwrap()).sum::<u32>()
-    });
-    assert!(served > 100, "{served} requests in all that time");
-    for backend in &backends {
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    })
+}
+
+/// Stops the clients also where the test has failed, which would wait for them otherwise.
+struct StopAtEnd<'s>(&'s AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[track_caller]
+fn assert_kept(backends: &[Running]) {
+    for backend in backends {
         let witness = backend.witness();
         assert_eq!(witness["overlaps"], 0, "{witness}");
     }
+}
+
+/// Twenty processes, one after another.
+#[test]
+fn twenty_in_a_row_lose_no_request_and_keep_the_limit() {
+    let backends: Vec<_> = (0..3).map(|_| Running::backend(&["--delay", "2ms"])).collect();
+    let (_, config) = configuration("twenty", &backends.iter().collect::<Vec<_>>(), "");
+    let mut gateway = run(&config);
+    let url = gateway.url.clone();
+    let served = under_traffic(&url, || {
+        let mut before: Vec<_> = (0..20).map(|_| std::mem::replace(&mut gateway, run(&config))).collect();
+        let codes: Vec<_> = before.iter_mut().map(Running::exit_code).collect();
+        assert_eq!(codes, [Some(0); 20]);
+    });
+    assert!(served > 100, "{served} requests in all that time");
+    assert_kept(&backends);
+}
+
+/// What an operator does in a bad month, in some seconds: 200 times the file is another one, good or not, 20 times the program
+/// is. Backends come, go, move to another pool and back, and have more slots and fewer.
+#[test]
+fn two_hundred_reloads_and_twenty_upgrades_lose_no_request_and_keep_the_limit() {
+    let backends: Vec<_> = (0..4).map(|_| Running::backend(&["--delay", "2ms", "--slots", "2"])).collect();
+    let (_, config) = configuration("month", &[], "");
+    let head = std::fs::read_to_string(&config).unwrap();
+    let head: String = head.lines().take(3).map(|line| format!("{line}\n")).collect();
+    let good = |round: usize| {
+        // The first one is in every file, in a pool of one of two names; the others come and go.
+        let (main, slots) = (["main", "other"][round / 7 % 2], 1 + round / 3 % 2);
+        let aside = round % 4;
+        let listed: Vec<_> =
+            (0..4).filter(|nth| *nth == 0 || (round >> nth) & 1 == 1 && *nth != aside).collect();
+        let urls = listed.iter().map(|nth| backends[*nth].url.as_str()).collect::<Vec<_>>();
+        let length = 40 + round % 9;
+        let mut text = format!(
+            "{head}[pools.{main}]\nbackends = {urls:?}\nslots = {slots}\nqueue = {{ length = {length}, wait = \"60s\" }}\n"
+        );
+        if aside > 0 {
+            text += &format!(
+                "[pools.aside]\nbackends = [{:?}]\n[[routes]]\npath = \"/aside\"\npool = \"aside\"\n",
+                backends[aside].url
+            );
+        }
+        text + &format!("[[routes]]\npool = {main:?}\n")
+    };
+    let beside = format!("{config}.new");
+    let put = |text: &str| {
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(&beside, &config).unwrap();
+    };
+    put(&good(0));
+    let start = || reload::Gateway::with(&config, &["--log", "info,idleway::access=off"]);
+    let mut gateway = start();
+    let url = gateway.running.url.clone();
+    let (mut in_force, mut kept, mut before) = (0, 0, Vec::new());
+    let served = under_traffic(&url, || {
+        for round in 1..=200 {
+            let good = good(round);
+            let is_good = match round % 8 {
+                3 => {
+                    put("");
+                    false
+                }
+                5 => {
+                    put(&good[..good.len() / 2]);
+                    false
+                }
+                7 => {
+                    put(&good.replace("backends =", "backend ="));
+                    false
+                }
+                _ => {
+                    put(&good);
+                    true
+                }
+            };
+            gateway.running.signal("-HUP");
+            if is_good {
+                gateway.says(&["the configuration is in force", "SIGHUP"]);
+                in_force += 1;
+            } else {
+                gateway.says(&["not reloaded: what is in force stays", "SIGHUP"]);
+                kept += 1;
+            }
+            if round % 10 == 0 {
+                before.push(std::mem::replace(&mut gateway, start()));
+            }
+        }
+        let codes: Vec<_> = before.iter_mut().map(|gateway| gateway.running.exit_code()).collect();
+        assert_eq!(codes, [Some(0); 20]);
+    });
+    assert_eq!((in_force, kept), (125, 75));
+    assert!(served > 200, "{served} requests in all that time");
+    assert_kept(&backends);
 }
