@@ -176,7 +176,19 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
             let request = changes.request.as_ref().unwrap_or(received);
             let (mut snapshot, mut later) = (snapshot, &later);
             loop {
-                match travel(client, live, snapshot, request, &changes, &mut record, &mut luggage).await {
+                // Not a function of its own: its future would be moved whole into this one, with each request.
+                let travelled = match find_goal(client, snapshot, request, &changes, &mut record) {
+                    Ok(Goal::Pool(way)) => {
+                        luggage.applied = way.asking.applied();
+                        forward::forward(client, live, snapshot, request, &way, &mut record, &mut luggage)
+                            .await
+                    }
+                    Ok(Goal::Answer(route)) => {
+                        fixed::send(client, &snapshot.client, request, route, &mut record).await
+                    }
+                    Err(reject) => Err(reject.into()),
+                };
+                match travelled {
                     // By the routes that there are now, if there are others.
                     Err(Stop::Removed(_)) if live.heir().is_some() && luggage.put_back(client, received) => {
                         record.forget();
@@ -208,25 +220,6 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     record.end(client.body_received());
     live.failures.note(record.failed());
     ended
-}
-
-/// By a route to its answer.
-async fn travel<'a>(
-    client: &mut Client,
-    live: &Live,
-    snapshot: &'a Snapshot,
-    request: &'a Request,
-    changes: &Changes,
-    record: &mut Record<'a>,
-    luggage: &mut Luggage,
-) -> Result<Ended, Stop> {
-    match find_goal(client, snapshot, request, changes, record)? {
-        Goal::Pool(way) => {
-            luggage.applied = way.asking.applied();
-            forward::forward(client, live, snapshot, request, &way, record, luggage).await
-        }
-        Goal::Answer(route) => fixed::send(client, &snapshot.client, request, route, record).await,
-    }
 }
 
 /// What the gateway and then the application say of a request before it takes a route.
