@@ -65,6 +65,27 @@
 //! [`Gateway::events`] what happens to the backends. Everything else is told by [`tracing`](https://docs.rs/tracing): one
 //! line a request under the target `idleway::access`, in your subscriber.
 //!
+//! # While it runs
+//!
+//! A [`Handle`] is a hold on a gateway for whoever tells it something: another [`Plan`], put in force without losing a request
+//! ([`Handle::reload`]); another socket; all numbers for Prometheus ([`Handle::metrics`]); or that another gateway takes its place, in this
+//! program or in another one ([`Handle::bequeath`], [`Builder::inherit`]): then the limit holds across the two.
+//!
+//! ```
+//! # use std::net::TcpListener;
+//! # use idleway::{Gateway, Plan};
+//! # let plan = |backend: &str| Plan::from_urls(&[backend.to_owned()]);
+//! # let gateway = Gateway::start(plan("http://127.0.0.1:6000")?, TcpListener::bind("127.0.0.1:0")?)?;
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let handle = gateway.handle();
+//! handle.reload(plan("http://127.0.0.1:6001")?).await?;
+//! assert_eq!(gateway.pools()[0].backends[0].name, "127.0.0.1:6001");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # What goes wrong
 //!
 //! A configuration that means nothing is told as [`config::Faults`]: all of them at once, each with line, column and a

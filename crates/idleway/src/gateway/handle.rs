@@ -117,6 +117,8 @@ impl Handle {
 
     /// Leaves all that the gateway has to another one. Nobody is accepted any more; what runs goes on, to be waited for by
     /// [`Gateway::shutdown`](super::Gateway::shutdown). None where it stops already or has an heir, and where it is mounted.
+    ///
+    /// Blocks for as long as a Plan is on its way to be in force; not to be called within a runtime.
     pub fn bequeath(&self) -> Option<Bequest> {
         let Inner { live, cores, runtime, acceptor, telling, orders, .. } = &*self.0;
         let acceptor = acceptor.as_ref()?;
