@@ -167,3 +167,84 @@ fn a_stop_says_what_it_waits_for() {
     assert_eq!(gateway.exit_code(), Some(0));
     assert!(log.any(|line| line.ends_with("stopped")));
 }
+
+/// Asks on this connection, and reads the answer: whether it says that it is the connection's last. None where the connection
+/// was closed before a byte of an answer.
+fn asked(reader: &mut BufReader<TcpStream>) -> Option<bool> {
+    let sent = write!(reader.get_mut(), "POST /process HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n[]");
+    let mut line = String::new();
+    if sent.is_err() || reader.read_line(&mut line).map_or(true, |read| read == 0) {
+        return None;
+    }
+    assert!(line.starts_with("HTTP/1.1 200 "), "{line}");
+    let (mut length, mut is_last) = (0, false);
+    while line != "\r\n" {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "the head was cut");
+        match line.trim_end().to_ascii_lowercase().split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().unwrap(),
+            Some(("connection", value)) => is_last = value == "close",
+            _ => {}
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).expect("the body was cut");
+    Some(is_last)
+}
+
+/// Whoever is told to go elsewhere and does is answered until nobody is accepted any more; nothing that began is cut.
+#[test]
+fn a_stop_under_load_cuts_no_answer() {
+    let backends: Vec<_> = (0..3).map(|_| Running::backend(&["--delay", "3ms"])).collect();
+    let urls: Vec<_> = backends.iter().map(|backend| &backend.url).collect();
+    let config = file(
+        "stop-under-load.toml",
+        &format!(
+            "listen = \"127.0.0.1:0\"\nthreads = 2\ndrain_delay = \"300ms\"\nbackends = {urls:?}\nqueue = {{ length = 50, wait = \"60s\" }}"
+        ),
+    );
+    let mut gateway = Running::start(&["run", "--config", &config, "--log", "off"]);
+    let url = gateway.url.clone();
+    let (served, has_begun) = std::sync::mpsc::sync_channel(1024);
+    let total = std::thread::scope(|threads| {
+        let clients: Vec<_> = (0..6)
+            .map(|_| {
+                let (url, served) = (&url, served.clone());
+                threads.spawn(move || {
+                    let (mut count, mut was_told) = (0_u32, false);
+                    // Until the system lets nobody in.
+                    'connections: while let Ok(stream) = connect(url) {
+                        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                        let mut reader = BufReader::new(stream);
+                        loop {
+                            match asked(&mut reader) {
+                                Some(is_last) => {
+                                    count += 1;
+                                    let _ = served.try_send(());
+                                    was_told |= is_last;
+                                    if is_last {
+                                        continue 'connections;
+                                    }
+                                }
+                                // One that had just come when the door was closed.
+                                None => {
+                                    assert!(was_told, "closed without an answer, and without a word before");
+                                    continue 'connections;
+                                }
+                            }
+                        }
+                    }
+                    count
+                })
+            })
+            .collect();
+        (0..100).for_each(|_| has_begun.recv_timeout(PATIENCE).unwrap());
+        gateway.signal("-TERM");
+        clients.into_iter().map(|client| client.join().unwrap()).sum::<u32>()
+    });
+    assert_eq!(gateway.exit_code(), Some(0));
+    assert!(total > 100, "{total}");
+    let executions: u64 =
+        backends.iter().map(|backend| backend.witness()["executions"].as_u64().unwrap()).sum();
+    // Each answer that was given was read, and nothing was given to nobody.
+    assert_eq!(u64::from(total), executions);
+}
