@@ -326,7 +326,9 @@ fn two_hundred_reloads_and_twenty_upgrades_lose_no_request_and_keep_the_limit() 
                     false
                 }
                 5 => {
-                    put(&good[..good.len() / 2]);
+                    // Within a list: at the end of a line what is left would be a file too.
+                    let (left, _) = good.split_once("http:").unwrap();
+                    put(left);
                     false
                 }
                 7 => {
