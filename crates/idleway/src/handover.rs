@@ -113,11 +113,12 @@ impl Predecessor {
     }
 
     /// Tells it that it may go, and takes all that it leaves; returns when this gateway has begun. What comes later is
-    /// taken by a thread of its own.
+    /// taken by a thread of its own. Until the answer is dropped the one before stays at the path.
     ///
     /// # Errors
     /// It has gone before it had told of all it has: then `heritage` knows nothing.
-    pub(crate) fn take_over(mut self, mut heritage: Heritage) -> anyhow::Result<()> {
+    pub(crate) fn take_over(mut self, mut heritage: Heritage) -> anyhow::Result<Staying> {
+        let staying = Staying { _open: self.parcels.other()? };
         self.parcels.within(Some(READY))?;
         self.parcels.send(&Word::Ready, &[], &[])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -136,7 +137,9 @@ impl Predecessor {
             });
         })?;
         // Where it never began, the sender is dropped.
-        has_begun.recv().map_err(|_| anyhow!("the process before ended while it was handing over"))
+        let begun = has_begun.recv();
+        begun.map_err(|_| anyhow!("the process before ended while it was handing over"))?;
+        Ok(staying)
     }
 
     /// Whether it came to its end in order.
@@ -161,6 +164,13 @@ impl Predecessor {
         }
         Ok(false)
     }
+}
+
+/// The process before, which stays at its path, though it answers nobody: a third one that asked and found nobody at all
+/// would take itself for the first.
+#[derive(Debug)]
+pub(crate) struct Staying {
+    _open: UnixStream,
 }
 
 /// The place where a newer process asks.
@@ -188,18 +198,19 @@ impl Offer {
         let (all_given, given) = sync_channel(1);
         let (begins, begun) = sync_channel(1);
         thread::Builder::new().name("handover".to_owned()).spawn(move || {
-            let Some((parcels, pid)) = wait_for_asker(&listener, &gateway, &desk) else { return };
+            let Some((mut parcels, pid)) = wait_for_asker(&listener, &gateway, &desk) else { return };
             let Some(bequest) = gateway.bequeath() else { return };
             // Whoever asks from here on is the newer one's to be answered.
             drop(desk.take());
-            // From here on it is the newer one's to be asked.
-            drop(listener);
             let _ = begins.try_send(());
             tracing::info!(pid, "handing over: what runs is finished here");
             wish.stop();
-            if let Err(error) = give_all(parcels, bequest) {
+            if let Err(error) = give_all(&mut parcels, bequest) {
                 tracing::error!(%error, pid, "the newer process does not take what is left: idle clients are lost");
             }
+            // It closes when it is at the path itself, or has ended. Whoever has asked here looks there again then.
+            let _ = parcels.receive::<Word>();
+            drop(listener);
             let _ = all_given.try_send(());
         })?;
         Ok(Self { path: path.to_owned(), given, begun })
@@ -257,7 +268,7 @@ fn answer(mut parcels: Parcels, gateway: &Handle, desk: &Shared) -> io::Result<O
     }
 }
 
-fn give_all(mut parcels: Parcels, mut bequest: idleway::Bequest) -> io::Result<()> {
+fn give_all(parcels: &mut Parcels, mut bequest: idleway::Bequest) -> io::Result<()> {
     let mut held = std::collections::HashMap::new();
     while let Some(bequeathed) = bequest.blocking_next() {
         match bequeathed {

@@ -41,6 +41,11 @@ impl Parcels {
         sockopt::socket_peercred(&self.stream).is_ok_and(|peer| peer.uid == own || peer.uid.is_root())
     }
 
+    /// The connection once more: the other side sees its end when both are dropped.
+    pub(crate) fn other(&self) -> io::Result<UnixStream> {
+        self.stream.try_clone()
+    }
+
     /// How long a message may take; none: as long as it takes.
     pub(crate) fn within(&self, time: Option<Duration>) -> io::Result<()> {
         self.stream.set_read_timeout(time)?;

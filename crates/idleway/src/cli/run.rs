@@ -12,7 +12,7 @@ use idleway::{Gateway, Stop};
 use super::{Failure, find, say};
 use crate::desk::{Door, Shared};
 #[cfg(unix)]
-use crate::handover::{Offer, Predecessor};
+use crate::handover::{Offer, Predecessor, Staying};
 use crate::supervisor::Opened;
 #[cfg(unix)]
 use crate::user::{self, Account};
@@ -87,7 +87,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let mut stop = Stop::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen, admin: of_file };
     let path = plan.handover.clone();
-    let (gateway, door) = begin(plan, &admin, &Rights::of(args, origin.file.as_deref()))?;
+    let begun = begin(plan, &admin, &Rights::of(args, origin.file.as_deref()))?;
+    let (gateway, door) = (begun.gateway, begun.door);
     log::count_losses(gateway.handle());
     let wishes = reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
     // Until the gateway has ended: whoever asks is told that it drains.
@@ -95,6 +96,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let desk = Shared::new(desk);
     #[cfg(unix)]
     let offer = offer(path.as_deref(), &gateway, &stop, &desk)?;
+    #[cfg(unix)]
+    drop(begun.before);
     #[cfg(not(unix))]
     let _ = path;
     let url = listener::url(gateway.address());
@@ -125,8 +128,16 @@ fn offer(
     offer.map(Some).with_context(|| format!("no process can ask for the handover at {}", path.display()))
 }
 
-/// The gateway, and the socket of its admin API: those of the process before, where there is one that hands over.
-fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<(Gateway, Option<Door>), Failure> {
+/// The gateway, the socket of its admin API, and the process before, where there is one that hands over.
+struct Begun {
+    gateway: Gateway,
+    door: Option<Door>,
+    #[cfg(unix)]
+    before: Option<Staying>,
+}
+
+/// Begins, with the sockets of the process before, where there is one that hands over.
+fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<Begun, Failure> {
     let mut opened = Opened::take();
     #[cfg(unix)]
     if let Some(path) = &plan.handover
@@ -136,7 +147,8 @@ fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<(Gateway,
             Some(door) => Some(door),
             None => Door::open(admin)?,
         };
-        return Ok((follow(before, plan, rights)?, door));
+        let (gateway, before) = follow(before, plan, rights)?;
+        return Ok(Begun { gateway, door, before: Some(before) });
     }
     let door = match opened.admin.take() {
         Some(socket) => Some(Door::of(socket)),
@@ -147,12 +159,17 @@ fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<(Gateway,
         None => listen(plan.listen)?,
     };
     rights.give_up(plan.listen)?;
-    Ok((start_at(plan, socket)?, door))
+    Ok(Begun {
+        gateway: start_at(plan, socket)?,
+        door,
+        #[cfg(unix)]
+        before: None,
+    })
 }
 
 /// Takes the place of the process before.
 #[cfg(unix)]
-fn follow(before: Predecessor, mut plan: Plan, rights: &Rights<'_>) -> anyhow::Result<Gateway> {
+fn follow(before: Predecessor, mut plan: Plan, rights: &Rights<'_>) -> anyhow::Result<(Gateway, Staying)> {
     descriptors::fit(&mut plan);
     let address = plan.listen;
     let own = before.socket.local_addr()?;
@@ -164,9 +181,9 @@ fn follow(before: Predecessor, mut plan: Plan, rights: &Rights<'_>) -> anyhow::R
     };
     rights.give_up(address)?;
     let (gateway, heritage) = Gateway::builder(plan).inherit(socket).context("cannot start the gateway")?;
-    before.take_over(heritage)?;
+    let before = before.take_over(heritage)?;
     tracing::info!("this process has taken the place of the one before");
-    Ok(gateway)
+    Ok((gateway, before))
 }
 
 /// Listens where the Plan says, and starts the gateway there.

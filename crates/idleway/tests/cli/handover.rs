@@ -1,5 +1,6 @@
 //! A newer process takes the place of one that runs.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -127,6 +128,28 @@ fn who_does_not_get_ready_changes_nothing() {
     assert_eq!(after.call("POST /process", "[1]").0, 200);
     after.signal("-TERM");
     assert_eq!(after.exit_code(), Some(0));
+}
+
+/// Who hands over stays at the path until the newer one is there: a third one would take itself for the first otherwise.
+#[test]
+fn there_is_always_somebody_at_the_path() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let (socket, config) = configuration("always", &[&backend], "");
+    let mut before = run(&config);
+    let mut newer = UnixStream::connect(&socket).unwrap();
+    newer.set_read_timeout(Some(PATIENCE)).unwrap();
+    newer.write_all(b"{\"ask\":{\"pid\":1}}\n\"ready\"\n").unwrap();
+    let mut told = BufReader::new(&newer).lines();
+    assert!(told.any(|line| line.unwrap() == "\"over\""));
+    let mut third = UnixStream::connect(&socket).expect("it has told all, and stays");
+    third.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(before.child.try_wait().unwrap(), None);
+    drop(newer);
+    let mut nothing = Vec::new();
+    // Its end, or that it was cut: never an answer.
+    let _ = third.read_to_end(&mut nothing);
+    assert_eq!(nothing, b"");
+    assert_eq!(before.exit_code(), Some(0));
 }
 
 /// They take turns: one of them has it in the end.
