@@ -107,7 +107,7 @@
 //! # Inside
 //!
 //! Floors: a lower one never imports a higher one (`tests/floors.rs`). 1: words and pure tables (`message`, `error`,
-//! `edits`, `config`, `route`, `metrics`, `hook`, `event`); 2: `live`, the current configuration at work, and `net`, sockets; 3: `proxy`,
+//! `edits`, `config`, `route`, `metrics`, `traces`, `hook`, `event`); 2: `live`, the current configuration at work, and `net`, sockets; 3: `proxy`,
 //! a request's way, and `control`, what is done for the pools beside it; 4: `gateway`, composition; 5: `admin`, a face. Below them stand two crates
 //! without sockets, clocks and tasks: [`idleway_core`] with the Slots and the line, [`idleway_h1`] with HTTP/1.1.
 
@@ -128,6 +128,7 @@ mod metrics;
 mod net;
 mod proxy;
 pub mod route;
+mod traces;
 
 pub use config::Plan;
 pub use edits::{Authority, EditFault, Edits};

@@ -1,6 +1,7 @@
 //! What is in force now: the current Snapshot, and what outlives it.
 
 mod backend;
+mod exports;
 #[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody asks"))]
 mod failures;
 mod heir;
@@ -21,6 +22,7 @@ use idleway_core::{BackendKey, Time};
 use tokio::sync::{broadcast, watch};
 
 pub(crate) use self::backend::Backend;
+pub(crate) use self::exports::{Export, Exports};
 pub(crate) use self::failures::{Failure, Failures};
 pub use self::heir::Bequeathed;
 pub(crate) use self::heir::Heir;
@@ -57,6 +59,7 @@ pub(crate) struct Live {
     pub(crate) lost_log_lines: Counter,
     /// The requests that went wrong last.
     pub(crate) failures: Failures,
+    exports: OnceLock<Exports>,
     heir: OnceLock<Heir>,
     /// The process before this one has ended, or there was none.
     past: watch::Sender<bool>,
@@ -88,6 +91,7 @@ impl Live {
             stage: Stage::default(),
             reloaded: Reloaded::default(),
             failures: Failures::default(),
+            exports: OnceLock::new(),
             heir: OnceLock::new(),
             past: watch::Sender::new(true),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
@@ -172,6 +176,16 @@ impl Live {
             // The last one may have gone just now.
             let _ = self.events.send(event());
         }
+    }
+
+    /// Where spans of requests go, once they go anywhere.
+    pub(crate) fn exports(&self) -> Option<&Exports> {
+        self.exports.get()
+    }
+
+    /// From now on they go there, unless they go anywhere yet.
+    pub(crate) fn set_exports(&self, exports: Exports) {
+        let _ = self.exports.set(exports);
     }
 
     /// There is a process before this one, which may send clients until [`Self::end_past`].

@@ -113,7 +113,7 @@ impl<const DIGITS: usize> RandomHex<DIGITS> {
 }
 
 /// The next number of this thread's generator (SplitMix64), seeded by the system.
-fn random_u64() -> u64 {
+pub(crate) fn random_u64() -> u64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(std::thread::current().id()));
     }

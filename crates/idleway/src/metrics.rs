@@ -27,6 +27,10 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    pub(crate) fn add(&self, many: u64) {
+        self.0.fetch_add(many, Ordering::Relaxed);
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

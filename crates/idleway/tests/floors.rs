@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("hook", 1),
     ("route", 1),
     ("metrics", 1),
+    ("traces", 1),
     // The current Snapshot; sockets, TLS, HTTP connections.
     ("live", 2),
     ("net", 2),

@@ -63,6 +63,9 @@ pub(super) struct GatewayKeys {
     /// Whether each request leaves one line in the log; or how it does, in a table.
     #[cfg_attr(feature = "cli", schemars(extend("default" = true, "examples" = [false])))]
     pub(super) access_log: Option<AccessLog>,
+    /// Spans of requests for OpenTelemetry, sent to a collector (OTLP over HTTP). Default: none.
+    #[cfg_attr(feature = "cli", schemars(extend("examples" = [{ "endpoint": "http://127.0.0.1:4318", "sample": "10%" }])))]
+    pub(super) traces: Option<Spanned<TracesKeys>>,
     /// Addresses and networks of the proxies and callers whose word about a request is taken: how urgent it is,
     /// and in `X-Forwarded-*` whom it comes from. Default: nobody.
     #[serde(default)]
@@ -437,6 +440,21 @@ pub(super) struct AccessLogKeys {
     pub(super) query: Option<bool>,
     /// How many of the requests that succeeded leave a line; those that failed, or were tried again, all do. Default: 100%.
     pub(super) sample: Option<Spanned<Share>>,
+}
+
+/// `traces = { … }`
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct TracesKeys {
+    /// Where the collector takes OTLP over HTTP: `"http://HOST:PORT"`, whose usual port is 4318.
+    #[cfg_attr(feature = "cli", schemars(extend("examples" = ["http://127.0.0.1:4318"])))]
+    pub(super) endpoint: Option<Spanned<String>>,
+    /// How many of the requests that come without a `traceparent` are recorded; of the others those that their sender records.
+    /// Default: 100%.
+    pub(super) sample: Option<Spanned<Share>>,
+    /// What the gateway is called there. Default: `idleway`.
+    pub(super) service: Option<Spanned<String>>,
 }
 
 /// `redirect = { … }` of a route

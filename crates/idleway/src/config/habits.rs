@@ -201,6 +201,11 @@ const HABITS: &[(&[&str], &str, &str)] = &[
         r#"trusted = ["10.0.0.0/8"]"#,
     ),
     (&["gracefultimeout", "shutdowntimeout", "graceperiod"], "drain_timeout", r#"drain_timeout = "30s""#),
+    (
+        &["tracing", "trace", "otel", "otlp", "opentelemetry"],
+        "traces",
+        "traces = { endpoint = \"http://127.0.0.1:4318\" }",
+    ),
     (&["accesslogs", "accesslogfile", "log", "logs", "logging"], "access_log", "access_log = true"),
 ];
 

@@ -196,6 +196,7 @@ impl Reading<'_> {
             routes,
             trusted,
             access_log: self.access_log(keys.access_log),
+            traces: self.traces(keys.traces),
         }
     }
 

@@ -26,6 +26,7 @@ mod sharing;
 mod source;
 mod spanned;
 mod target;
+mod traces;
 mod units;
 mod value;
 mod words;
@@ -44,6 +45,7 @@ pub use plan::{
 #[cfg(feature = "cli")]
 pub use schema::schema;
 pub use source::Source;
+pub use traces::TracesPlan;
 
 /// Reads a duration as the configuration writes it: `250ms`, `10s`, `5m`, `1h`; a bare `0` needs no unit.
 ///

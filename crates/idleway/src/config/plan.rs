@@ -16,6 +16,7 @@ use super::admin::AdminPlan;
 use super::health::HealthPlan;
 use super::network::Network;
 use super::origin::Origin;
+use super::traces::TracesPlan;
 
 /// The validated configuration of one gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Plan {
     pub trusted: Vec<Network>,
     /// Which requests leave a line in the log, and with what (`access_log`, default: each).
     pub access_log: AccessLogPlan,
+    /// Where spans of requests are sent (`traces`, default: nowhere).
+    pub traces: Option<TracesPlan>,
 }
 
 /// `access_log`: what is logged of requests.

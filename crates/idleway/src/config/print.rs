@@ -13,6 +13,7 @@ use super::plan::{
     Abandon, AccessLogPlan, BackendPlan, ClientPlan, ColdStart, FairBy, Fin, LimitsPlan, Plan, PoolPlan,
     Priority, QueuePlan, Resolve, RetryPlan,
 };
+use super::traces::TracesPlan;
 use super::units::{in_largest_size, in_largest_time};
 
 pub(super) fn print(text: &str, plan: &Plan) -> String {
@@ -48,6 +49,7 @@ impl<'a> Page<'a> {
         self.line(words, "drain_delay", quoted(in_largest_time(plan.drain_delay)));
         self.line(words, "drain_timeout", quoted(in_largest_time(plan.drain_timeout)));
         self.line(words, "access_log", access_log(plan.access_log));
+        self.line_or_none(words, "traces", plan.traces.as_ref().map(traces));
         self.line(words, "trusted", list(plan.trusted.iter().map(quoted)));
         self.limits(&plan.limits);
         self.client(&plan.client);
@@ -391,6 +393,11 @@ fn access_log(plan: AccessLogPlan) -> String {
         (true, true) => "true".to_owned(),
         (true, false) => format!(r#"{{ query = {query}, sample = "{sample}%" }}"#),
     }
+}
+
+fn traces(plan: &TracesPlan) -> String {
+    let TracesPlan { endpoint, sample, service } = plan;
+    format!(r#"{{ endpoint = {}, sample = "{sample}%", service = {} }}"#, quoted(endpoint), quoted(service))
 }
 
 fn cold_start(cold_start: ColdStart) -> String {

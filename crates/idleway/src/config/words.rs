@@ -67,7 +67,7 @@ fn as_other_formats_have_it(line: &str) -> Option<String> {
 }
 
 /// Keys of the top level, for those who find them in another table.
-pub(super) const GATEWAY_KEYS: [&str; 14] = [
+pub(super) const GATEWAY_KEYS: [&str; 15] = [
     "listen",
     "threads",
     "cold_start",
@@ -77,6 +77,7 @@ pub(super) const GATEWAY_KEYS: [&str; 14] = [
     "drain_delay",
     "drain_timeout",
     "access_log",
+    "traces",
     "trusted",
     "limits",
     "client",

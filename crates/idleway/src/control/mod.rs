@@ -3,6 +3,7 @@
 //! It reaches the data plane through the verbs of `Live` and of the pools, and through nothing else.
 
 mod driver;
+mod exporter;
 mod members;
 mod prober;
 #[cfg(feature = "admin")]
@@ -14,6 +15,7 @@ mod schedule;
 mod scrape;
 mod upkeep;
 
+pub(crate) use self::exporter::export;
 pub(crate) use self::members::{Members, Past};
 #[cfg(feature = "admin")]
 pub(crate) use self::process::process;

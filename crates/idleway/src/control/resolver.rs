@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::exporter::export;
 use super::members::{Members, Name};
 use super::upkeep::Upkeep;
 use crate::config::Plan;
@@ -106,6 +107,7 @@ pub(crate) async fn keep(
                     members.follow(&next, &found, || live.put_in_force(&next));
                     look_ups.begin(members.names());
                     upkeep.follow(&live);
+                    export(&live);
                     // Whoever ordered it may have gone.
                     let _ = done.send(());
                 }

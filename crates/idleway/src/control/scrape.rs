@@ -410,6 +410,12 @@ fn gateway(page: &mut Page, live: &Live, (open, most): (usize, usize)) {
         "Lines of the log that were lost, since nobody read them in time.",
     );
     page.sample(&[], live.lost_log_lines.count());
+    page.metric(
+        "idleway_spans_lost_total",
+        "counter",
+        "Spans of requests that were lost, since the collector of `traces` did not take them in time.",
+    );
+    page.sample(&[], live.exports().map_or(0, |exports| exports.lost.count()));
     page.metric("idleway_start_time_seconds", "gauge", "When the gateway started, in seconds since 1970.");
     page.sample(&[], since_1970(live.started).as_secs_f64());
     page.metric(

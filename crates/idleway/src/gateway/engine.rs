@@ -15,7 +15,7 @@ use super::handover::Telling;
 use super::places::Places;
 use super::remaining::Remaining;
 use crate::config::Plan;
-use crate::control::{Members, Order, Past, Upkeep, keep};
+use crate::control::{Members, Order, Past, Upkeep, export, keep};
 use crate::hook::Hook;
 use crate::live::{Live, Readiness};
 use crate::net::Cores;
@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(20);
 const FIRST_TOLD: Duration = Duration::from_secs(1);
 const TOLD: Duration = Duration::from_secs(5);
 const MOST_TOLD: usize = 10;
+
+/// How long an end waits for the collector.
+const FLUSHED: Duration = Duration::from_secs(1);
 
 /// Plans that wait to be put in force.
 const ORDERS: usize = 4;
@@ -61,6 +64,7 @@ impl Engine {
         };
         let places = Places::new(plan.limits.connections);
         let live = Live::new(plan, hook);
+        export(&live);
         let (runtime, core) = (cores.first().runtime(), cores.first().index());
         let members = Members::new(&live, past);
         let mut upkeep = Upkeep::new(runtime.clone(), core);
@@ -137,9 +141,12 @@ impl Engine {
         tokio::time::sleep_until(end).await;
     }
 
-    /// Ends the cores' threads, and with them whatever still runs there.
+    /// Ends the cores' threads, and with them whatever still runs there. What is recorded of it is sent, if that can be.
     pub(super) fn stop(self) {
         self.cores.stop();
+        if let Some(exports) = self.live.exports() {
+            exports.flush(FLUSHED);
+        }
     }
 
     /// The runtime that its first core runs on.

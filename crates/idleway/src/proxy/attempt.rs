@@ -22,6 +22,7 @@ use crate::error::Reject;
 use crate::live::{Backend, Live, Snapshot, now};
 use crate::message::Request;
 use crate::net::{BackendConnection, Client, ConnectError, Departed};
+use crate::traces::TraceParent;
 
 /// A request that cannot be repeated takes only a kept connection that has been idle for less than this: the
 /// older one is, the likelier the backend is closing it right now.
@@ -94,7 +95,7 @@ impl<'a> Attempt<'a> {
                     Err(error) => return self.unconnected(permit, &error),
                 },
             };
-            let mut work = self.begin(permit, connection, announced);
+            let mut work = self.begin(permit, connection, announced, record.traceparent());
             tracing::trace!(
                 id = %self.request.id, path = self.request.path_alone(), backend = %self.backend.name,
                 "handed to a backend"
@@ -148,13 +149,15 @@ impl<'a> Attempt<'a> {
         permit: Permit<Box<BackendConnection>>,
         connection: Box<BackendConnection>,
         announced: Announced,
+        traceparent: Option<TraceParent>,
     ) -> AtWork<'a> {
         let keep_alive = self.plan().keep_alive;
         let exchange = Exchange::new(permit, connection, self.request.is_head(), announced);
         let mut work = AtWork::new(exchange, self.way, self.backend, self.granted);
         let (rewrite, backend) = (&self.way.rewrite, &self.backend.name);
         let head = |out: &mut Vec<u8>| {
-            headers::request(out, self.request, rewrite, backend, announced, self.live.via(), keep_alive);
+            let via = self.live.via();
+            headers::request(out, self.request, rewrite, backend, announced, via, keep_alive, traceparent);
         };
         work.send(head, self.upload, &rewrite.fields);
         work
@@ -237,6 +240,9 @@ impl<'a> Attempt<'a> {
         let result = relay.body(out.outgoing, bound, self.live.budget(), &mut share).await;
         record.sent = relay.sent();
         let read_whole = client.body_is_read();
+        if result.is_ok() {
+            record.exchanged(None);
+        }
         match result {
             Ok(()) => match busy::rest_told(response, self.plan()) {
                 // Its body had streamed away: the client has to come again itself.

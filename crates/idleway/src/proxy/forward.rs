@@ -73,6 +73,7 @@ pub(super) async fn forward<'a>(
             Attempted::Ended(ended) => return Ok(ended),
             Attempted::Failed(failure) => failure,
         };
+        record.exchanged(Some(failure.reject.name()));
         if !failure.may_try_again(way.is_repeatable, upload.is_at_hand(client))
             || record.attempts >= pool.plan.retry.attempts
         {

@@ -71,7 +71,7 @@ impl Turn {
             authority: &Authority::Client,
             fields: Cow::Owned(Edits::of_request()),
         };
-        headers::request(&mut out, &self.0, &rewrite, "192.0.2.9:80", announced, VIA, keep_alive);
+        headers::request(&mut out, &self.0, &rewrite, "192.0.2.9:80", announced, VIA, keep_alive, None);
         out
     }
 

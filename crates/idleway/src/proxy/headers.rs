@@ -5,9 +5,11 @@ use idleway_h1::{Field, Framing, HeadWriter, Known, ResponseHead, Version, reaso
 use super::frame::Outgoing;
 use super::upload::Announced;
 use crate::edits::{Edits, Rewrite, is_forwarded, is_shadow, is_the_gateways};
-use crate::message::{RandomHex, Request};
+use crate::message::Request;
+use crate::traces::{self, TraceParent};
 
-/// Writes the head that this backend gets.
+/// Writes the head that this backend gets. `recorded`: what it is told of the trace it belongs to, where it is recorded here.
+#[expect(clippy::too_many_arguments, reason = "each is a part of the head")]
 pub(super) fn request(
     out: &mut Vec<u8>,
     request: &Request,
@@ -16,17 +18,17 @@ pub(super) fn request(
     announced: Announced,
     via: &str,
     keep_alive: bool,
+    recorded: Option<TraceParent>,
 ) {
     let head = &request.head;
     let edits = &*rewrite.fields;
     let mut writer = HeadWriter::request(out, head.method(), &rewrite.path);
     writer.field("Host", rewrite.host(head.authority(), backend));
-    let mut trace = None;
+    let parent = traces::parent_of(head);
     let mut trailers = false;
     for field in head.fields() {
         match field.known {
             Known::Te => trailers |= accepts_trailers(field.value),
-            Known::Traceparent if !head.nominated(field.name) => trace = trace.or(Some(field.value)),
             // Of the trailers the backend is told by the chunks alone.
             Known::Host
             | Known::ContentLength
@@ -38,6 +40,8 @@ pub(super) fn request(
             _ if is_forwarded(&field) && !request.is_trusted => {}
             Known::Other if is_shadow(field.name) => {}
             _ if edits.drops(&field) => {}
+            // It belongs to the `traceparent` that it came with.
+            Known::Tracestate if parent.is_none() => {}
             _ => {
                 writer.copy(&field);
             }
@@ -56,10 +60,10 @@ pub(super) fn request(
     writer.field("Via", via);
     writer.field("X-Request-Id", request.id.as_str());
     forwarded(&mut writer, request, edits);
-    match trace.filter(|trace| is_traceparent(trace)) {
-        Some(trace) => writer.field("traceparent", trace),
-        // Begun here, and not sampled: nobody records it yet (W3C Trace Context, section 3.2).
-        None => writer.field("traceparent", new_traceparent()),
+    match (recorded, parent) {
+        (Some(own), _) => writer.field("traceparent", own),
+        (None, Some(parent)) => writer.field("traceparent", parent),
+        (None, None) => writer.field("traceparent", traces::begun()),
     };
     match (trailers, keep_alive) {
         (true, true) => writer.field("TE", "trailers").field("Connection", "TE").end(),
@@ -202,30 +206,6 @@ fn accepts_trailers(te: &[u8]) -> bool {
     te.split(|byte| *byte == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zero (W3C Trace Context, section 3.2.2); later versions may be
-/// longer.
-fn is_traceparent(value: &[u8]) -> bool {
-    let hex = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let some = |bytes: &[u8]| hex(bytes) && bytes.iter().any(|byte| *byte != b'0');
-    value.len() >= 55
-        && (value.len() == 55 || (value[55] == b'-' && !value.starts_with(b"00")))
-        && hex(&value[..2])
-        && !value.starts_with(b"ff")
-        && [2, 35, 52].iter().all(|dash| value[*dash] == b'-')
-        && some(&value[3..35])
-        && some(&value[36..52])
-        && hex(&value[53..55])
-}
-
-fn new_traceparent() -> [u8; 55] {
-    let ids = RandomHex::<48>::new();
-    let (trace, span) = ids.as_str().as_bytes().split_at(32);
-    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    text[3..35].copy_from_slice(trace);
-    text[36..52].copy_from_slice(span);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -235,24 +215,6 @@ mod tests {
 
     use super::*;
     use crate::edits::Authority;
-
-    #[test]
-    fn only_a_sound_traceparent_is_passed_on() {
-        let sound = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert!(is_traceparent(sound.as_bytes()));
-        assert!(is_traceparent(format!("01{}-later", &sound[2..]).as_bytes()));
-        let zero = "0".repeat(32);
-        for odd in [
-            String::new(),
-            sound[..54].to_owned(),
-            format!("{sound}-x"),
-            format!("ff{}", &sound[2..]),
-            sound.to_uppercase(),
-            format!("00-{zero}-00f067aa0ba902b7-01"),
-        ] {
-            assert!(!is_traceparent(odd.as_bytes()), "{odd}");
-        }
-    }
 
     /// A request from 10.0.0.1 with these fields.
     fn asked(lines: &str, is_trusted: bool) -> Request {
@@ -267,7 +229,16 @@ mod tests {
         let mut out = Vec::new();
         let rewrite =
             Rewrite { path: Cow::Borrowed("/"), authority: &Authority::Client, fields: Cow::Borrowed(edits) };
-        request(&mut out, &asked(lines, is_trusted), &rewrite, "b:80", Announced::Nothing, "1.1 via", true);
+        request(
+            &mut out,
+            &asked(lines, is_trusted),
+            &rewrite,
+            "b:80",
+            Announced::Nothing,
+            "1.1 via",
+            true,
+            None,
+        );
         String::from_utf8(out).unwrap()
     }
 

@@ -159,12 +159,7 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
     let changes;
     let later = Succession::default();
-    let mut record = Record::new(
-        &request,
-        snapshot.series_of(None),
-        snapshot.plan.access_log,
-        live.hook().map(Arc::as_ref),
-    );
+    let mut record = Record::new(&request, live, snapshot);
     let mut luggage = Luggage::default();
     let travelled = match admitted(client, live, &request).await {
         Err(stop) => Err(stop),

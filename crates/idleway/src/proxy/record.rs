@@ -1,20 +1,22 @@
 //! What is told about a request: one line in the log, and what the application's hook hears.
 
 mod failed;
+mod traced;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::evidence::Reached;
-use crate::config::AccessLogPlan;
+use crate::config::{AccessLogPlan, TracesPlan};
 use crate::error::Reject;
 use crate::hook::{Answered, Hook};
-use crate::live::{Backend, LivePool};
+use crate::live::{Backend, Exports, Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::metrics::{Ended, Phase, Series};
 use crate::net::Departed;
 use crate::route::Route;
+use crate::traces::{self, Trace, TraceParent};
 
 /// The longest target in the log, in bytes.
 const LONGEST_TARGET: usize = 512;
@@ -25,6 +27,8 @@ pub(super) struct Record<'a> {
     /// Where it is counted; none once another process has it.
     series: Option<&'a Series>,
     hook: Option<&'a dyn Hook>,
+    /// What is recorded of it for OpenTelemetry, and where that goes.
+    traced: Option<(Box<Trace>, &'a Exports)>,
     labels: &'a [(String, String)],
     pool: Option<&'a str>,
     route: Option<&'a Route>,
@@ -38,6 +42,8 @@ pub(super) struct Record<'a> {
     granted: Option<Instant>,
     rejected: Option<&'static str>,
     departed: Option<Phase>,
+    /// Its response broke off.
+    is_cut: bool,
     answered: Option<Instant>,
     request: &'a Request,
     access_log: AccessLogPlan,
@@ -52,12 +58,13 @@ pub(super) struct Record<'a> {
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         self.count();
-        if !self.access_log.is_on && self.hook.is_none() {
+        if !self.access_log.is_on && self.hook.is_none() && self.traced.is_none() {
             return;
         }
         if !self.ended {
-            self.reason = Some("cut: the gateway stopped before the request had ended".to_owned());
+            self.cut("the gateway stopped before the request had ended");
         }
+        self.export();
         if self.is_logged() {
             self.log();
         }
@@ -72,15 +79,13 @@ impl Drop for Record<'_> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(
-        request: &'a Request,
-        series: &'a Series,
-        access_log: AccessLogPlan,
-        hook: Option<&'a dyn Hook>,
-    ) -> Self {
+    pub(super) fn new(request: &'a Request, live: &'a Live, snapshot: &'a Snapshot) -> Self {
+        let begin = |plan: &TracesPlan| Trace::begin(traces::parent_of(&request.head), plan.sample);
+        let trace = snapshot.plan.traces.as_ref().and_then(begin);
         Self {
-            series: Some(series),
-            hook,
+            series: Some(snapshot.series_of(None)),
+            hook: live.hook().map(Arc::as_ref),
+            traced: trace.zip(live.exports()),
             labels: &[],
             pool: None,
             route: None,
@@ -92,9 +97,10 @@ impl<'a> Record<'a> {
             granted: None,
             rejected: None,
             departed: None,
+            is_cut: false,
             answered: None,
             request,
-            access_log,
+            access_log: snapshot.plan.access_log,
             ended: false,
             status: 0,
             reason: None,
@@ -133,23 +139,44 @@ impl<'a> Record<'a> {
         self.joined = None;
         self.granted = Some(at);
         self.backend = Some(Arc::clone(backend));
+        if let Some((trace, _)) = &mut self.traced {
+            trace.granted(&backend.name, at, waited);
+        }
+    }
+
+    /// What the backend that it has is told of the trace that it belongs to, where it is recorded.
+    pub(super) fn traceparent(&self) -> Option<TraceParent> {
+        self.traced.as_ref().map(|(trace, _)| trace.parent_of_backend())
+    }
+
+    /// The exchange with the backend that it has is over; it came to nothing, if that is so.
+    pub(super) fn exchanged(&mut self, fault: Option<&'static str>) {
+        if let Some((trace, _)) = &mut self.traced {
+            trace.attempt_ended(fault);
+        }
     }
 
     /// The backend's response has begun.
     pub(super) fn answered(&mut self, status: u16) {
         self.answered = Some(Instant::now());
         self.status = status;
+        if let Some((trace, _)) = &mut self.traced {
+            trace.answered(status);
+        }
     }
 
     pub(super) fn rejected(&mut self, reject: &Reject) {
         self.status = reject.status();
         self.rejected = Some(reject.name());
         self.reason = Some(format!("{}: {reject}", reject.name()));
+        self.exchanged(Some(reject.name()));
     }
 
     /// The response broke off after its head had been passed on.
     pub(super) fn cut(&mut self, why: &str) {
         self.reason = Some(format!("cut: {why}"));
+        self.is_cut = true;
+        self.exchanged(Some("cut"));
     }
 
     pub(super) fn departed(&mut self, departed: Departed) {
@@ -164,11 +191,12 @@ impl<'a> Record<'a> {
             (None, None, None) => Phase::Request,
         });
         self.reason = Some(format!("departed: {how}"));
+        self.exchanged(Some("departed"));
     }
 
     /// It is not told here: another process has it from the start.
     pub(super) fn forget(&mut self) {
-        (self.access_log.is_on, self.hook, self.series) = (false, None, None);
+        (self.access_log.is_on, self.hook, self.series, self.traced) = (false, None, None, None);
     }
 
     /// It has come to its end.

@@ -125,6 +125,7 @@ admin_token = "0123456789abcdef"
 drain_delay = "9s"
 drain_timeout = "10s"
 access_log = { query = true, sample = "20%" }
+traces = { endpoint = "http://collector:4318/v1/traces", sample = "5%", service = "edge" }
 trusted = ["10.0.0.0/8", "::1"]
 client = { read = "5s", write = "6s", rate = 0, fin = "gone" }
 
@@ -222,6 +223,9 @@ fn every_key_arrives_in_the_plan() {
     assert_eq!((plan.listen, plan.threads), ("[::]:8080".parse().unwrap(), 2));
     assert_eq!(plan.drain_timeout, Duration::from_secs(10));
     assert_eq!(plan.access_log, made!(AccessLogPlan::default(); query: true, sample: 20));
+    let traces = plan.traces.as_ref().unwrap();
+    assert_eq!((traces.endpoint.to_string().as_str(), traces.sample), ("http://collector:4318", 5));
+    assert_eq!(traces.service, "edge");
     assert_eq!(plan.drain_delay, Duration::from_secs(9));
     assert_eq!(plan.cold_start, ColdStart::Wait(Duration::from_secs(8)));
     assert_eq!(plan.handover, Some("/run/idleway/socket".into()));

@@ -67,6 +67,13 @@ const TOP: &[(&str, &[&str])] = &[
     ("drain_timeout", &[r#""0""#, r#""1ms""#, r#""90s""#]),
     ("access_log", &["true", "false", "{ query = true }", "{ sample = \"7%\", query = false }"]),
     (
+        "traces",
+        &[
+            r#"{ endpoint = "http://[::1]:4318" }"#,
+            r#"{ endpoint = "http://a", sample = "7%", service = "a\"b" }"#,
+        ],
+    ),
+    (
         "client",
         &[
             "{}",

@@ -54,3 +54,4 @@ mod shutdown;
 mod slow;
 mod streaming;
 mod strictness;
+mod traces;
