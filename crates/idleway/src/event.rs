@@ -34,6 +34,24 @@ pub enum Event {
         /// How long it is left alone at least, where that is known.
         pause: Option<Duration>,
     },
+    /// Somebody ordered by the admin API what is sent to a backend.
+    ModeSet {
+        /// Its pool's name.
+        pool: String,
+        /// Its host and port.
+        backend: String,
+        /// In the API's words: `ready`, `drain`, `maintenance`.
+        mode: &'static str,
+    },
+    /// Somebody ordered by the admin API how many Slots a backend has.
+    SlotsSet {
+        /// Its pool's name.
+        pool: String,
+        /// Its host and port.
+        backend: String,
+        /// None: as many as its Plan says.
+        slots: Option<u32>,
+    },
     /// Another Plan is in force.
     Reloaded,
     /// Another Plan was to be put in force, and is not: what was in force stays.

@@ -31,6 +31,8 @@ pub(super) struct Entry {
 enum Told {
     BackendUp { pool: String, backend: String, cause: String },
     BackendDown { pool: String, backend: String, cause: String, fault: String, pause_seconds: Option<f64> },
+    ModeSet { pool: String, backend: String, mode: &'static str },
+    SlotsSet { pool: String, backend: String, slots: Option<u32> },
     Reloaded,
     NotReloaded { why: String },
     Missed { events: u64 },
@@ -74,6 +76,8 @@ impl Told {
                 let pause_seconds = pause.map(|pause| pause.as_secs_f64());
                 Self::BackendDown { pool, backend, cause, fault, pause_seconds }
             }
+            Event::ModeSet { pool, backend, mode } => Self::ModeSet { pool, backend, mode },
+            Event::SlotsSet { pool, backend, slots } => Self::SlotsSet { pool, backend, slots },
             Event::Reloaded => Self::Reloaded,
             Event::NotReloaded { why } => Self::NotReloaded { why },
             Event::Missed(events) => Self::Missed { events },

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::Desk;
 use super::answer::Problem;
-use super::status::{Backend, views};
+use super::status::{Backend, mode_word, views};
+use crate::event::Event;
 use crate::live::{Live, LivePool, Readiness};
 
 /// The most Slots of a backend, as in the file.
@@ -42,10 +43,16 @@ pub(super) fn set_mode(desk: &Desk, pool: &str, backend: &str, body: &[u8]) -> R
         ModeWord::Drain => Mode::Drain,
         ModeWord::Maintenance => Mode::Maintenance,
     };
-    let (pool, key) = find(desk.gateway.live(), pool, backend)?;
+    let live = desk.gateway.live();
+    let (pool, key) = find(live, pool, backend)?;
     pool.slots.set_mode(key, mode);
     // It may have missed probes meanwhile.
     pool.wants_probe.notify_one();
+    live.tell(|| Event::ModeSet {
+        pool: pool.name.clone(),
+        backend: backend.to_owned(),
+        mode: mode_word(mode),
+    });
     told(&pool, key, backend)
 }
 
@@ -62,13 +69,25 @@ pub(super) async fn set_slots(
             "`slots` is a number from 1 to {MOST}; to take a backend out, drain it"
         )));
     }
+    resize(desk, pool, backend, Some(slots)).await
+}
+
+/// As many as the Plan says, whatever was ordered.
+pub(super) async fn forget_slots(desk: &Desk, pool: &str, backend: &str) -> Result<Backend, Problem> {
+    resize(desk, pool, backend, None).await
+}
+
+async fn resize(desk: &Desk, pool: &str, backend: &str, slots: Option<u32>) -> Result<Backend, Problem> {
     let live = desk.gateway.live();
     let (found, key) = find(live, pool, backend)?;
     if live.stage.now() == Readiness::Draining {
         return Err(Problem::Stopping);
     }
     match desk.gateway.resize(pool, backend, slots).await {
-        Ok(true) => told(&found, key, backend),
+        Ok(true) => {
+            live.tell(|| Event::SlotsSet { pool: pool.to_owned(), backend: backend.to_owned(), slots });
+            told(&found, key, backend)
+        }
         Ok(false) => Err(Problem::NoBackend(backend.to_owned())),
         Err(_) => Err(Problem::Stopping),
     }
@@ -94,6 +113,12 @@ pub(super) fn note<T>(peer: SocketAddr, what: &str, body: &[u8], outcome: &Resul
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::Body(error.to_string()))
+}
+
+/// The backend as it stands.
+pub(super) fn look(desk: &Desk, pool: &str, backend: &str) -> Result<Backend, Problem> {
+    let (pool, key) = find(desk.gateway.live(), pool, backend)?;
+    told(&pool, key, backend)
 }
 
 /// The backend of this name; of two the one that the Plan in force has.

@@ -24,8 +24,10 @@ enum Wanted {
     Status,
     Pools,
     Pool,
+    Backend,
     Mode,
     Slots,
+    PlannedSlots,
     Reload,
     Errors,
     Events,
@@ -39,8 +41,10 @@ const ROUTES: &[(&str, &str, Wanted)] = &[
     ("GET", "/v1/status", Wanted::Status),
     ("GET", "/v1/pools", Wanted::Pools),
     ("GET", "/v1/pools/{pool}", Wanted::Pool),
+    ("GET", "/v1/pools/{pool}/backends/{backend}", Wanted::Backend),
     ("PUT", "/v1/pools/{pool}/backends/{backend}/mode", Wanted::Mode),
     ("PUT", "/v1/pools/{pool}/backends/{backend}/slots", Wanted::Slots),
+    ("DELETE", "/v1/pools/{pool}/backends/{backend}/slots", Wanted::PlannedSlots),
     ("POST", "/v1/reload", Wanted::Reload),
     ("GET", "/v1/errors", Wanted::Errors),
     ("GET", "/v1/events", Wanted::Events),
@@ -64,7 +68,7 @@ async fn served(desk: &Desk, peer: SocketAddr, request: Request<Incoming>) -> Re
         return refused;
     }
     let (wanted, names) = find(request.method(), request.uri().path())?;
-    if let Wanted::Mode | Wanted::Slots | Wanted::Reload = wanted {
+    if let Wanted::Mode | Wanted::Slots | Wanted::PlannedSlots | Wanted::Reload = wanted {
         return ordered(desk, peer, wanted, &names, request).await;
     }
     looked_at(desk, wanted, &names, request.uri().query()).await
@@ -99,6 +103,10 @@ async fn looked_at(
             let after = after.map_err(|_| Problem::Body("`after` is the number of an event".to_owned()))?;
             answer::json(StatusCode::OK, &json!({ "events": desk.journal.after(after) }))
         }
+        Wanted::Backend => {
+            let [pool, backend] = names else { return Err(Problem::NotFound) };
+            answer::json(StatusCode::OK, &orders::look(desk, pool, backend)?)
+        }
         _ => {
             let name = names.first().map_or("", String::as_str);
             let pool = PoolStatus::named(live, name).ok_or_else(|| Problem::NoPool(name.to_owned()))?;
@@ -117,7 +125,7 @@ async fn ordered(
 ) -> Result<Answer, Problem> {
     let what = what(&request);
     let mut body = Vec::new();
-    let outcome = match read(request, wanted != Wanted::Reload).await {
+    let outcome = match read(request, matches!(wanted, Wanted::Mode | Wanted::Slots)).await {
         Err(problem) => Err(problem),
         Ok(read) => {
             body = read;
@@ -126,6 +134,10 @@ async fn ordered(
                     .map(|told| answer::json(StatusCode::OK, &told)),
                 (Wanted::Slots, [pool, backend]) => {
                     let told = orders::set_slots(desk, pool, backend, &body).await;
+                    told.map(|told| answer::json(StatusCode::OK, &told))
+                }
+                (Wanted::PlannedSlots, [pool, backend]) => {
+                    let told = orders::forget_slots(desk, pool, backend).await;
                     told.map(|told| answer::json(StatusCode::OK, &told))
                 }
                 _ => {
@@ -177,7 +189,11 @@ fn find(method: &Method, path: &str) -> Result<(Wanted, Vec<String>), Problem> {
         if method == own || (method == Method::HEAD && *own == "GET") {
             return Ok((*wanted, names));
         }
-        other = Some(if *own == "GET" { "GET, HEAD" } else { own });
+        other = Some(match (*own, other) {
+            ("GET", _) => "GET, HEAD",
+            ("DELETE", Some("PUT")) => "PUT, DELETE",
+            _ => own,
+        });
     }
     Err(other.map_or(Problem::NotFound, Problem::Method))
 }

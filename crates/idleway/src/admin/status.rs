@@ -218,11 +218,7 @@ impl Backend {
         let backend = pool.backend(view.key)?;
         Some(Self {
             name: backend.name.clone(),
-            mode: match view.mode {
-                Mode::Ready => "ready",
-                Mode::Drain => "drain",
-                Mode::Maintenance => "maintenance",
-            },
+            mode: mode_word(view.mode),
             health: match view.health {
                 Health::Up => "up",
                 Health::Down => "down",
@@ -244,6 +240,14 @@ impl Slots {
     fn of(counts: Counts) -> Self {
         let Counts { slots, idle, busy, lingering, resting, .. } = counts;
         Self { all: slots, idle, busy, lingering, resting }
+    }
+}
+
+pub(super) fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Ready => "ready",
+        Mode::Drain => "drain",
+        Mode::Maintenance => "maintenance",
     }
 }
 

@@ -57,14 +57,14 @@ pub(super) struct StatusArgs {
 #[command(after_help = "\
 Examples:
   idleway drain workers/10.0.0.3:6000 && ssh 10.0.0.3 reboot    no new requests, and wait for those that run
-  idleway drain 127.0.0.1:6000 --timeout 5m                     of the pool `default`, for five minutes at most
+  idleway drain 127.0.0.1:6000 --timeout 5m                     of the one pool that has it, for five minutes at most
   idleway drain 127.0.0.1:6000 --no-wait                        order it, and see to the rest by `idleway status`
 
 While it waits it shows what for. Interrupted, it has been ordered all the same: `idleway ready` takes it back.
 Ends with 0 where nothing is at work, with 4 where the time was over before, with 69 where no gateway answers, with 77 where
 the token is missing or wrong.")]
 pub(super) struct DrainArgs {
-    /// The backend: its pool, and its host and port; without a pool the one of the pool `default`.
+    /// The backend: its pool, and its host and port; the pool may be left out where one alone has it.
     #[arg(value_name = "POOL/BACKEND")]
     backend: String,
     /// Do not wait until nothing is at work there.
@@ -85,7 +85,7 @@ Examples:
 
 Ends with 0 where it is ordered, with 69 where no gateway answers, with 77 where the token is missing or wrong.")]
 pub(super) struct ModeArgs {
-    /// The backend: its pool, and its host and port; without a pool the one of the pool `default`.
+    /// The backend: its pool, and its host and port; the pool may be left out where one alone has it.
     #[arg(value_name = "POOL/BACKEND")]
     backend: String,
     #[command(flatten)]
@@ -115,7 +115,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn drain(args: &DrainArgs) -> Result<(), Failure> {
-    let (pool, backend) = named(&args.backend);
+    let (pool, backend) = &args.at.find(&args.backend)?;
     let told = args.at.order(pool, backend, "drain")?;
     let told = if args.no_wait { told } else { drain::wait(&args.at, pool, backend, told, args.timeout)? };
     args.at.tell(&told, &format!("{pool}/{backend} drains: {}", shown::backend(&told)));
@@ -124,7 +124,7 @@ pub(super) fn drain(args: &DrainArgs) -> Result<(), Failure> {
 
 /// `ready` or `maintenance`.
 pub(super) fn set_mode(args: &ModeArgs, mode: &str) -> Result<(), Failure> {
-    let (pool, backend) = named(&args.backend);
+    let (pool, backend) = &args.at.find(&args.backend)?;
     let told = args.at.order(pool, backend, mode)?;
     args.at.tell(&told, &format!("{pool}/{backend}: {}", shown::backend(&told)));
     Ok(())
@@ -136,15 +136,43 @@ pub(super) fn reload(args: &ReloadArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The pool and the backend.
-fn named(text: &str) -> (&str, &str) {
+/// The pool, where it is named, and the backend.
+fn named(text: &str) -> (Option<&str>, &str) {
     let text = text.strip_prefix("http://").unwrap_or(text);
-    text.split_once('/')
-        .filter(|(_, backend)| !backend.is_empty())
-        .unwrap_or(("default", text.trim_end_matches('/')))
+    match text.split_once('/') {
+        Some((pool, backend)) if !backend.is_empty() => (Some(pool), backend),
+        _ => (None, text.trim_end_matches('/')),
+    }
 }
 
 impl Where {
+    /// The backend and its pool: the one pool that has it, where none is named.
+    fn find(&self, text: &str) -> Result<(String, String), Failure> {
+        let (pool, backend) = named(text);
+        if let Some(pool) = pool {
+            return Ok((pool.to_owned(), backend.to_owned()));
+        }
+        let told = self.ask("GET", "/v1/pools", None)?;
+        let pools = told["pools"].as_array().into_iter().flatten().filter(|pool| pool["leaving"] == false);
+        let has_it = |pool: &&Value| {
+            let mut backends = pool["backends"].as_array().into_iter().flatten();
+            backends.any(|known| known["name"] == backend && known["removed"] == false)
+        };
+        let pools: Vec<_> = pools.filter(has_it).filter_map(|pool| pool["name"].as_str()).collect();
+        let (title, detail, hint) = match *pools {
+            [pool] => return Ok((pool.to_owned(), backend.to_owned())),
+            [] => {
+                let detail = format!("no pool has a backend `{backend}`: it is named by its host and port");
+                ("there is no such backend", detail, "`idleway status` shows all")
+            }
+            _ => {
+                let named: Vec<_> = pools.iter().map(|pool| format!("{pool}/{backend}")).collect();
+                ("several pools have it", named.join(", "), "write POOL/BACKEND")
+            }
+        };
+        Err(self.refused(1, &json!({ "title": title, "detail": detail, "hint": hint })))
+    }
+
     fn order(&self, pool: &str, backend: &str, mode: &str) -> Result<Value, Failure> {
         let path = format!("/v1/pools/{}/backends/{}/mode", segment(pool), segment(backend));
         self.ask("PUT", &path, Some(&json!({ "mode": mode })))
@@ -204,9 +232,9 @@ mod tests {
 
     #[test]
     fn a_backend_is_named_with_its_pool_or_without() {
-        assert_eq!(named("workers/10.0.0.3:6000"), ("workers", "10.0.0.3:6000"));
-        assert_eq!(named("10.0.0.3:6000"), ("default", "10.0.0.3:6000"));
-        assert_eq!(named("http://10.0.0.3:6000/"), ("default", "10.0.0.3:6000"));
+        assert_eq!(named("workers/10.0.0.3:6000"), (Some("workers"), "10.0.0.3:6000"));
+        assert_eq!(named("10.0.0.3:6000"), (None, "10.0.0.3:6000"));
+        assert_eq!(named("http://10.0.0.3:6000/"), (None, "10.0.0.3:6000"));
         assert_eq!(segment("[::1]:80"), "%5B::1%5D:80");
         assert_eq!(segment("a/b%"), "a%2Fb%25");
     }

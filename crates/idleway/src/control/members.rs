@@ -269,16 +269,19 @@ impl Members {
         self.moves.retain(|known| at_work(&known.from.0, known.from.1) > 0);
     }
 
-    /// Gives a backend another number of Slots, until a Plan says something else of it. False where there is none of this
-    /// name.
-    pub(super) fn resize(&mut self, pool: &str, backend: &str, slots: u32) -> bool {
+    /// Gives a backend another number of Slots, until a Plan says something else of it, or as many as its Plan says. False where
+    /// there is none of this name.
+    pub(super) fn resize(&mut self, pool: &str, backend: &str, slots: Option<u32>) -> bool {
         let listed = self.entries.values_mut().filter(|entry| !entry.has_left && entry.pool.name == pool);
-        let mut members =
-            listed.flat_map(|entry| entry.members.values_mut().map(|member| (&entry.pool, member)));
-        let Some((pool, member)) = members.find(|(_, member)| member.backend.name == backend) else {
+        let mut members = listed.flat_map(|entry| {
+            let Entry { pool, plan, members, .. } = entry;
+            members.values_mut().map(|member| (&*pool, plan.slots, member))
+        });
+        let Some((pool, planned, member)) = members.find(|(.., member)| member.backend.name == backend)
+        else {
             return false;
         };
-        member.slots = slots;
+        member.slots = slots.unwrap_or(planned);
         let pool = Arc::clone(pool);
         self.order(&pool, at_work);
         true

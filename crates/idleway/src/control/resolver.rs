@@ -35,7 +35,7 @@ pub(crate) enum Order {
     Plan { plan: Box<Plan>, done: oneshot::Sender<()> },
     /// A backend is to have so many Slots until a Plan says something else of it; `done` is told whether there is such a one.
     #[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody orders it"))]
-    Slots { pool: String, backend: String, slots: u32, done: oneshot::Sender<bool> },
+    Slots { pool: String, backend: String, slots: Option<u32>, done: oneshot::Sender<bool> },
     /// The process before has so many Slots of a backend still.
     Held { backend: String, slots: u32 },
     /// It has told of all that it has; `done` is told when that is known.

@@ -179,8 +179,14 @@ impl Handle {
         &self.0.live
     }
 
-    /// Gives a backend so many Slots until a Plan says something else of it; false where there is none of this name.
-    pub(crate) async fn resize(&self, pool: &str, backend: &str, slots: u32) -> Result<bool, NotReloaded> {
+    /// Gives a backend so many Slots until a Plan says something else of it, or as many as the Plan in force says; false where
+    /// there is none of this name.
+    pub(crate) async fn resize(
+        &self,
+        pool: &str,
+        backend: &str,
+        slots: Option<u32>,
+    ) -> Result<bool, NotReloaded> {
         let orders = self.0.orders.lock().await;
         let (done, is_done) = oneshot::channel();
         let order = Order::Slots { pool: pool.to_owned(), backend: backend.to_owned(), slots, done };

@@ -13,7 +13,9 @@ pub(super) fn status(told: &Value) -> Vec<String> {
     }
     for pool in list(&told["pools"]) {
         lines.push(self::pool(pool));
-        for backend in list(&pool["backends"]) {
+        let mut backends: Vec<_> = list(&pool["backends"]).collect();
+        backends.sort_by_key(|backend| rank(backend));
+        for backend in backends {
             lines.push(format!("  {} {}", text(&backend["name"]), self::backend(backend)));
             lines.extend(list(&backend["work"]).take(SHOWN).map(|work| format!("    {}", self::work(work))));
             let more = list(&backend["work"]).skip(SHOWN).count() as u64 + number(&backend["work_left_out"]);
@@ -23,6 +25,17 @@ pub(super) fn status(told: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What is wrong with a backend comes before what is ordered of it, and that before what is well.
+fn rank(backend: &Value) -> u8 {
+    let slots = &backend["slots"];
+    match () {
+        () if backend["health"] == "down" => 0,
+        () if backend["mode"] != "ready" || backend["removed"] == true => 1,
+        () if number(&slots["lingering"]) + number(&slots["resting"]) > 0 => 2,
+        () => 3,
+    }
 }
 
 fn readiness(told: &Value) -> String {
@@ -161,6 +174,20 @@ mod tests {
         );
         let backend = json!({ "work_left_out": 0, "elsewhere": 2 });
         assert_eq!(waits_for("w", "b", &backend, &[]), "w/b: 2 at work for another pool or process");
+    }
+
+    #[test]
+    fn what_is_wrong_comes_first() {
+        let backend = |name: &str, health: &str, mode: &str, resting: u64| json!({ "name": name, "health": health, "mode": mode, "slots": { "resting": resting } });
+        let backends = [
+            backend("a", "up", "ready", 0),
+            backend("b", "up", "ready", 1),
+            backend("c", "up", "drain", 0),
+            backend("d", "down", "ready", 0),
+        ];
+        let lines = status(&json!({ "pools": [{ "backends": backends }] }));
+        let names: Vec<_> = lines[2..].iter().map(|line| &line[2..3]).collect();
+        assert_eq!(names, ["d", "c", "b", "a"]);
     }
 
     #[test]

@@ -38,6 +38,13 @@ fn a_backend_drains_while_it_works_and_serves_again() {
     assert_eq!(ask(&gateway, get("/")).status(), 503);
     assert_eq!(desk.get("/readyz").json()["reasons"], serde_json::json!(["no_backend_up"]));
     assert_eq!(desk.mode(&backends[0], "ready").json()["mode"], "ready");
+    eventually("the orders are among the events", || {
+        let told = desk.told("/v1/events");
+        let mut events =
+            told["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "mode_set");
+        let last = events.next_back().cloned().unwrap_or_default();
+        (&last["mode"], &last["backend"]) == (&"ready".into(), &name(&backends[0]).into())
+    });
     assert_eq!(ask(&gateway, get("/")).text(), "done");
     assert_eq!(desk.get("/readyz").status(), 200);
 }
@@ -72,6 +79,18 @@ fn slots_hold_until_a_reload_says_something_else_of_the_backend() {
     assert_eq!(desk.backend()["slots"]["all"], 2);
     reload(plan("slots = 5"));
     assert_eq!(desk.backend()["slots"]["all"], 5);
+    assert_eq!(desk.order(&path, "{\"slots\":3}").json()["slots"]["all"], 3);
+    // The order is taken back.
+    assert_eq!(desk.order(&path.replace("PUT", "DELETE"), "").json()["slots"]["all"], 5);
+    assert_eq!(desk.told(&path.replace("PUT ", "").replace("/slots", ""))["slots"]["all"], 5);
+    let events = || desk.told("/v1/events")["events"].as_array().unwrap().clone();
+    eventually("all orders are among the events", || {
+        let events = events();
+        let ordered: Vec<_> = events.iter().filter(|event| event["kind"] == "slots_set").collect();
+        ordered.len() == 5 && ordered[3]["slots"] == 3 && ordered[4]["slots"].is_null()
+    });
+    let answer = desk.order(&path.replace("PUT", "POST"), "");
+    assert_eq!((answer.status(), answer.field("Allow")), (405, Some("PUT, DELETE")));
 }
 
 #[test]
@@ -107,7 +126,7 @@ fn what_cannot_be_meant_is_told_and_changes_nothing() {
     for (path, told) in [
         ("/v1/pools/nothing/backends/a/mode", "no-pool"),
         ("/v1/pools/default/backends/127.0.0.1:1/mode", "no-backend"),
-        ("/v1/pools/default/backends/mode", "not-found"),
+        ("/v1/pools/default/backends/mode", "method"),
         ("/v1/pools/default/backends//mode", "not-found"),
     ] {
         assert_eq!(problem(&desk.order(&format!("PUT {path}"), drain)), told, "{path}");
