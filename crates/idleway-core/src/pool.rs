@@ -117,8 +117,8 @@ impl<C> Pool<C> {
     }
 
     /// See [`Dispatcher::doubt_elsewhere`].
-    pub fn doubt_elsewhere(&self, backend: BackendKey) {
-        self.run(|dispatcher, now| dispatcher.doubt_elsewhere(now, backend));
+    pub fn doubt_elsewhere(&self, backend: BackendKey, slots: u32) {
+        self.run(|dispatcher, now| dispatcher.doubt_elsewhere(now, backend, slots));
     }
 
     /// See [`Dispatcher::cede`]. What changes after that comes out of [`Self::held_changes`].

@@ -327,7 +327,7 @@ fn what_is_at_work_elsewhere_wakes_a_waiter_when_it_ends() {
     pool.set_elsewhere(A, 5);
     permit.finish(Outcome::Success, None);
     assert_eq!(bob.rings(), 0, "it does not fit");
-    pool.doubt_elsewhere(A);
+    pool.doubt_elsewhere(A, 5);
     pool.take_for_proof(A).expect("to prove").finish(Outcome::Success, None);
     assert_eq!(bob.rings(), 1);
 }

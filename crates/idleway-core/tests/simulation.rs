@@ -302,9 +302,11 @@ impl World {
             Event::FallsSilent(key) => {
                 // What does not fit into the slots is over with the one that sent it.
                 let most = self.limits.get(&key).copied().unwrap_or(0);
-                let silent = self.elsewhere.remove(&key).unwrap_or(0).min(most);
-                *self.silent.entry(key).or_default() += silent;
-                let effects = self.dispatcher.doubt_elsewhere(self.now, key);
+                let there = self.elsewhere.get(&key).copied().unwrap_or(0);
+                let gone = u32::try_from(self.random.below(u64::from(there) + 1)).unwrap();
+                self.elsewhere.insert(key, there - gone);
+                *self.silent.entry(key).or_default() += gone.min(most);
+                let effects = self.dispatcher.doubt_elsewhere(self.now, key, gone);
                 self.carry_out(effects);
             }
             Event::Cedes => {

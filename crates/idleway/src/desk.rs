@@ -42,7 +42,6 @@ impl Shared {
     }
 
     /// The desk itself: dropped, it is closed.
-    #[cfg(unix)]
     pub(crate) fn take(&self) -> Option<Desk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -6,7 +6,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use idleway::{Bequeathed, Handle, Heritage, Passed, Wish};
+use idleway::{Bequeathed, Handle, Heritage, Ordered, Passed, Taken, Wish};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Shared;
@@ -38,17 +38,22 @@ enum Word {
     Ask {
         pid: u32,
     },
-    /// The listening socket comes with it, and then, where it has one, that of the admin API.
-    Socket {
+    /// The listening socket comes with it, unless this process stops already and has none any more, and then, where it has one,
+    /// that of the admin API.
+    Sockets {
+        clients: bool,
         admin: bool,
     },
-    /// It is not to be had, and why.
-    Refused(String),
     /// The newer process has what it needs.
     Ready,
-    Held {
+    Held(Slots),
+    /// Of those that are held so many are nobody's any more.
+    Doubted(Slots),
+    Ordered {
+        pool: String,
         backend: String,
-        slots: u32,
+        mode: String,
+        slots: Option<(u32, u32)>,
     },
     AllTold,
     /// A client comes with it, and so many bytes that were read from it.
@@ -59,12 +64,32 @@ enum Word {
     Over,
 }
 
+/// Slots of a backend.
+#[derive(Debug, Serialize, Deserialize)]
+struct Slots {
+    backend: String,
+    addresses: Vec<SocketAddr>,
+    slots: u32,
+}
+
+impl From<Taken> for Slots {
+    fn from(Taken { backend, addresses, slots }: Taken) -> Self {
+        Self { backend, addresses, slots }
+    }
+}
+
+impl From<Slots> for Taken {
+    fn from(Slots { backend, addresses, slots }: Slots) -> Self {
+        Self { backend, addresses, slots }
+    }
+}
+
 /// The process that is there already, before it has been told that it may go.
 #[derive(Debug)]
 pub(crate) struct Predecessor {
     parcels: Parcels,
-    /// Where it accepts its clients.
-    pub(crate) socket: TcpListener,
+    /// Where it accepts its clients; none where it stops already, and accepts nobody.
+    pub(crate) socket: Option<TcpListener>,
     /// Where its admin API answers.
     pub(crate) admin: Option<TcpListener>,
 }
@@ -90,13 +115,12 @@ impl Predecessor {
             parcels.within(Some(SOON))?;
             let asked = parcels.send(&Word::Ask { pid: std::process::id() }, &[], &[]);
             match asked.and_then(|()| parcels.receive()) {
-                Ok(Some(Word::Socket { admin })) => {
-                    let socket = TcpListener::from(parcels.receive_socket()?);
-                    let admin = admin.then(|| parcels.receive_socket().map(TcpListener::from)).transpose()?;
+                Ok(Some(Word::Sockets { clients, admin })) => {
+                    let mut next = |is_there: bool| {
+                        is_there.then(|| parcels.receive_socket().map(TcpListener::from)).transpose()
+                    };
+                    let (socket, admin) = (next(clients)?, next(admin)?);
                     return Ok(Some(Self { parcels, socket, admin }));
-                }
-                Ok(Some(Word::Refused(why))) => {
-                    return Err(anyhow!("the process at {} does not hand over: {why}", path.display()));
                 }
                 // It is handing over to another one just now, which will be there in a moment.
                 Ok(None) | Err(_) if since.elapsed() < LOOK => thread::park_timeout(PAUSE),
@@ -146,7 +170,12 @@ impl Predecessor {
     async fn take_all(&mut self, heritage: &mut Heritage, begun: impl Fn()) -> io::Result<bool> {
         while let Some(word) = self.parcels.receive()? {
             match word {
-                Word::Held { backend, slots } => heritage.take(Bequeathed::Held { backend, slots }).await,
+                Word::Held(slots) => heritage.take(Bequeathed::Held(slots.into())).await,
+                Word::Doubted(slots) => heritage.take(Bequeathed::Doubted(slots.into())).await,
+                Word::Ordered { pool, backend, mode, slots } => {
+                    let ordered = Ordered { pool, backend, mode, slots };
+                    heritage.take(Bequeathed::Ordered(ordered)).await;
+                }
                 Word::AllTold => {
                     heritage.take(Bequeathed::AllTold).await;
                     // It may work for long on what it has.
@@ -207,6 +236,8 @@ impl Offer {
             wish.stop();
             if let Err(error) = give_all(&mut parcels, bequest) {
                 tracing::error!(%error, pid, "the newer process does not take what is left: idle clients are lost");
+                // It is not to wait for more, and to prove what it has not heard of.
+                parcels.close_own_side();
             }
             // It closes when it is at the path itself, or has ended. Whoever has asked here looks there again then.
             let _ = parcels.receive::<Word>();
@@ -253,14 +284,9 @@ fn answer(mut parcels: Parcels, gateway: &Handle, desk: &Shared) -> io::Result<O
         return Ok(None);
     }
     let Some(Word::Ask { pid }) = parcels.receive()? else { return Ok(None) };
-    let Some(socket) = gateway.socket()? else {
-        parcels.send(&Word::Refused("it is stopping".to_owned()), &[], &[])?;
-        return Ok(None);
-    };
-    let admin = desk.socket()?;
-    let mut sockets = vec![socket.as_fd()];
-    sockets.extend(admin.as_ref().map(AsFd::as_fd));
-    parcels.send(&Word::Socket { admin: admin.is_some() }, &[], &sockets)?;
+    let (socket, admin) = (gateway.socket()?, desk.socket()?);
+    let sockets: Vec<_> = [&socket, &admin].into_iter().flatten().map(AsFd::as_fd).collect();
+    parcels.send(&Word::Sockets { clients: socket.is_some(), admin: admin.is_some() }, &[], &sockets)?;
     parcels.within(Some(READY))?;
     match parcels.receive()? {
         Some(Word::Ready) => Ok(Some((parcels, pid))),
@@ -272,9 +298,13 @@ fn give_all(parcels: &mut Parcels, mut bequest: idleway::Bequest) -> io::Result<
     let mut held = std::collections::HashMap::new();
     while let Some(bequeathed) = bequest.blocking_next() {
         match bequeathed {
-            Bequeathed::Held { backend, slots } => {
-                held.insert(backend.clone(), slots);
-                parcels.send(&Word::Held { backend, slots }, &[], &[])?;
+            Bequeathed::Held(taken) => {
+                held.insert(taken.backend.clone(), taken.slots);
+                parcels.send(&Word::Held(taken.into()), &[], &[])?;
+            }
+            Bequeathed::Doubted(taken) => parcels.send(&Word::Doubted(taken.into()), &[], &[])?,
+            Bequeathed::Ordered(Ordered { pool, backend, mode, slots }) => {
+                parcels.send(&Word::Ordered { pool, backend, mode, slots }, &[], &[])?;
             }
             Bequeathed::AllTold => parcels.send(&Word::AllTold, &[], &[])?,
             Bequeathed::Client(Passed { stream, read }) => {

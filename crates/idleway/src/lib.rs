@@ -139,7 +139,7 @@ pub use gateway::{
     Mount, NotReloaded, Peer, PoolStatus, Remaining, SlotCounts, Stop, Totals, Wish, run_gateway,
 };
 pub use hook::{Answered, Arrival, Denial, Hook, Verdict};
-pub use live::Bequeathed;
+pub use live::{Bequeathed, Ordered, Taken};
 pub use net::Passed;
 
 // What stands in the types above.

@@ -5,6 +5,7 @@ mod exports;
 #[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody asks"))]
 mod failures;
 mod heir;
+mod mode;
 mod pool;
 mod readiness;
 mod reloaded;
@@ -24,8 +25,9 @@ use tokio::sync::{broadcast, watch};
 pub(crate) use self::backend::Backend;
 pub(crate) use self::exports::{Export, Exports};
 pub(crate) use self::failures::{Failure, Failures};
-pub use self::heir::Bequeathed;
 pub(crate) use self::heir::Heir;
+pub use self::heir::{Bequeathed, Ordered, Taken};
+pub(crate) use self::mode::{mode_of, mode_word};
 pub(crate) use self::pool::{Lasting, LivePool, Member};
 pub(crate) use self::readiness::{Readiness, Stage};
 pub(crate) use self::reloaded::Reloaded;

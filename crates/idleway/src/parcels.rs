@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -16,9 +17,9 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest line, and the most bytes behind it. What is larger is not passed.
-const LINE: usize = 64 << 10;
-const BYTES: usize = 64 << 20;
+/// The longest line. Of the bytes behind it there may be as many as the other side holds: it is of the same user, and has its own
+/// bound on them.
+const LINE: usize = 1 << 20;
 /// Sockets that one message may bring.
 const SOCKETS: usize = 8;
 
@@ -46,6 +47,12 @@ impl Parcels {
         self.stream.try_clone()
     }
 
+    /// Has the other side see the end of what is said here; what it says is still heard.
+    pub(crate) fn close_own_side(&self) {
+        // It may have closed already.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
     /// How long a message may take; none: as long as it takes.
     pub(crate) fn within(&self, time: Option<Duration>) -> io::Result<()> {
         self.stream.set_read_timeout(time)?;
@@ -61,7 +68,7 @@ impl Parcels {
     ) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        if line.len() > LINE || bytes.len() > BYTES || sockets.len() > SOCKETS {
+        if line.len() > LINE || sockets.len() > SOCKETS {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is too large to be passed"));
         }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
@@ -107,9 +114,6 @@ impl Parcels {
 
     /// So many bytes that follow a message.
     pub(crate) fn receive_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        if count > BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes than anyone passes"));
-        }
         while self.read.len() < count {
             if self.fill()? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());

@@ -8,6 +8,7 @@ use std::{fmt, io, thread};
 
 use idleway::config::{Faults, Overrides, Plan, Source};
 use idleway::{Handle, NotReloaded};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::watch::Watch;
@@ -28,7 +29,7 @@ pub(crate) struct Origin {
     pub(crate) overrides: Overrides,
     /// As the Plan in force has it; the system may have chosen the port.
     pub(crate) listen: SocketAddr,
-    /// As the file had it at the start, and has it until the next one.
+    /// As the file had it at the start.
     pub(crate) admin: Option<SocketAddr>,
 }
 
@@ -77,18 +78,38 @@ impl fmt::Display for Trouble {
 ///
 /// # Errors
 /// Signals cannot be caught, or there is no thread to be had.
-pub(crate) fn follow(origin: Origin, gateway: Handle, seen: Option<Source>) -> io::Result<Wishes> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let hangup = {
-        let _within = runtime.enter();
-        Hangup::catch()?
-    };
+pub(crate) fn follow(
+    origin: Origin,
+    gateway: Handle,
+    seen: Option<Source>,
+    hangups: Hangups,
+) -> io::Result<Wishes> {
+    let Hangups { runtime, hangup } = hangups;
     let (wishes, wished) = mpsc::channel(WISHES);
     let follower = Follower { origin, gateway, seen: seen.map(|source| source.text().to_owned()) };
     thread::Builder::new().name("reload".to_owned()).spawn(move || {
         runtime.block_on(follower.follow(hangup, wished));
     })?;
     Ok(Wishes(wishes))
+}
+
+/// SIGHUP, caught: none that comes from now on ends the program, and the first one is not lost.
+pub(crate) struct Hangups {
+    runtime: Runtime,
+    hangup: Hangup,
+}
+
+impl Hangups {
+    /// # Errors
+    /// It cannot be caught.
+    pub(crate) fn catch() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let hangup = {
+            let _within = runtime.enter();
+            Hangup::catch()?
+        };
+        Ok(Self { runtime, hangup })
+    }
 }
 
 struct Follower {
@@ -179,12 +200,12 @@ impl Follower {
         self.seen = Some(source.text().to_owned());
         let mut plan = self.origin.overrides.over(&source).map_err(Trouble::Faults)?;
         descriptors::fit(&mut plan);
-        let (listen, admin) = (plan.listen, plan.admin.listen);
+        let listen = plan.listen;
+        if plan.admin.listen != self.origin.admin {
+            return Err(Trouble::Refused(NotReloaded::NeedsRestart(vec!["admin"])));
+        }
         let socket = self.socket_for(&plan)?;
         self.gateway.reload(plan).await.map_err(Trouble::Refused)?;
-        if admin != std::mem::replace(&mut self.origin.admin, admin) {
-            tracing::warn!("`admin` has changed: where the admin API listens changes with a restart");
-        }
         if let Some(socket) = socket {
             self.gateway.listen_on(socket).await.map_err(|error| Trouble::Listener(error.into()))?;
             self.origin.listen = listen;

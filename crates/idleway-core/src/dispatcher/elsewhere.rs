@@ -37,18 +37,19 @@ impl<C, W> Dispatcher<C, W> {
         effects
     }
 
-    /// Whoever had slots of this backend elsewhere is gone without a word: from now on these (at most as many as it has
-    /// slots) rest until a proof. Unknown keys are ignored.
-    pub fn doubt_elsewhere(&mut self, now: Time, backend: BackendKey) -> Effects<C, W> {
+    /// Whoever had so many of the slots of this backend that are elsewhere is gone without a word: from now on these (at most as
+    /// many as it has slots) rest until a proof. Unknown keys are ignored.
+    pub fn doubt_elsewhere(&mut self, now: Time, backend: BackendKey, slots: u32) -> Effects<C, W> {
         let now = self.advance(now);
         let mut effects = Effects::none();
         if let Some(&at) = self.by_key.get(&backend) {
             let entry = &mut self.backends[at as usize];
-            let before = std::mem::take(&mut entry.elsewhere);
-            let doubted = before.min(entry.limit);
+            let gone = slots.min(entry.elsewhere);
+            entry.elsewhere -= gone;
+            let doubted = gone.min(entry.limit);
             self.lay_to_rest(at, doubted, Until::Proof);
             self.refresh(at);
-            if doubted < before {
+            if doubted < gone {
                 self.serve_line(now, &mut effects);
             }
         }

@@ -63,7 +63,7 @@ enum Call {
     SetMode(BackendKey, Mode),
     Probe(BackendKey),
     SetElsewhere(BackendKey, u32),
-    DoubtElsewhere(BackendKey),
+    DoubtElsewhere(BackendKey, u32),
     Watch(BackendKey),
     TakeHeld,
     Cede,
@@ -170,7 +170,7 @@ fn call() -> impl Strategy<Value = Call> {
         20 => (key(), mode).prop_map(|(key, mode)| Call::SetMode(key, mode)),
         30 => key().prop_map(Call::Probe),
         30 => (key(), 0_u32..6).prop_map(|(key, slots)| Call::SetElsewhere(key, slots)),
-        8 => key().prop_map(Call::DoubtElsewhere),
+        8 => (key(), 0_u32..6).prop_map(|(key, slots)| Call::DoubtElsewhere(key, slots)),
         15 => key().prop_map(Call::Watch),
         30 => Just(Call::TakeHeld),
         2 => Just(Call::Cede),
@@ -348,9 +348,10 @@ impl Test {
                 self.compare_lists(&wakes, closed);
                 return;
             }
-            Call::DoubtElsewhere(key) => {
-                let effects = self.real.dispatcher.doubt_elsewhere(now, key);
-                self.naive.doubt_elsewhere(key, &mut |name| self.real.collect(now, name));
+            Call::DoubtElsewhere(key, slots) => {
+                let effects = self.real.dispatcher.doubt_elsewhere(now, key, slots);
+                self.naive
+                    .doubt_elsewhere(key, slots as usize, &mut |name| self.real.collect(now, name));
                 effects
             }
             Call::Watch(key) => {

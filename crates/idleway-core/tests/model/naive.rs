@@ -156,13 +156,14 @@ impl Naive {
         }
     }
 
-    pub(crate) fn doubt_elsewhere(&mut self, key: BackendKey, choose: Choose<'_>) {
+    pub(crate) fn doubt_elsewhere(&mut self, key: BackendKey, slots: usize, choose: Choose<'_>) {
         let Some(site) = self.sites.get_mut(&key) else { return };
-        let before = std::mem::take(&mut site.elsewhere);
-        let doubted = before.min(site.slots);
+        let gone = slots.min(site.elsewhere);
+        site.elsewhere -= gone;
+        let doubted = gone.min(site.slots);
         let names = self.name_strangers(doubted);
         self.sites.get_mut(&key).unwrap().lay_to_rest(names, Until::Proof);
-        if doubted < before {
+        if doubted < gone {
             self.serve_line(choose);
         }
     }

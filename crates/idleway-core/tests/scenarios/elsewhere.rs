@@ -54,17 +54,29 @@ fn connections_never_outnumber_slots_that_are_left() {
 }
 
 #[test]
+fn of_several_one_may_be_gone_without_a_word() {
+    let mut stage = starting(3, 3, Start::Elsewhere(3));
+    queued(&mut stage, ask(), "ann");
+    assert!(stage.doubt_elsewhere(NOW, A, 1).is_none());
+    let view = stage.backends(A, 1)[0];
+    assert_eq!((view.elsewhere, view.unproven, view.slots.resting), (2, 1, 3));
+    // The others say that they are done: what is doubted is so still.
+    assert_eq!(woken(stage.set_elsewhere(NOW, A, 0)), ["ann"]);
+    assert_eq!(stage.backends(A, 1)[0].unproven, 1);
+}
+
+#[test]
 fn who_is_gone_without_a_word_leaves_slots_to_prove() {
     let mut stage = starting(5, 2, Start::Elsewhere(5));
     queued(&mut stage, ask(), "ann");
-    assert!(stage.doubt_elsewhere(NOW, A).is_none());
+    assert!(stage.doubt_elsewhere(NOW, A, u32::MAX).is_none());
     let view = stage.backends(A, 1)[0];
     assert_eq!(
         (view.elsewhere, view.unproven, view.slots.resting),
         (0, 2, 2),
         "no more than there are slots"
     );
-    assert!(stage.doubt_elsewhere(NOW, A).is_none(), "nobody is there any more");
+    assert!(stage.doubt_elsewhere(NOW, A, 1).is_none(), "nobody is there any more");
     let probe = stage.take_for_proof(NOW, A).expect("to prove");
     assert!(stage.release(NOW, probe.slot, Outcome::Failure, None).is_none());
     let probe = stage.take_for_proof(NOW, A).expect("still to prove");

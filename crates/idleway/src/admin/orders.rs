@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::Desk;
 use super::answer::Problem;
-use super::status::{Backend, mode_word, views};
+use super::status::{Backend, views};
 use crate::event::Event;
-use crate::live::{Live, LivePool, Readiness};
+use crate::live::{Live, LivePool, Readiness, mode_word};
 
 /// The most Slots of a backend, as in the file.
 const MOST: u32 = 100_000;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use idleway_core::{BackendKey, BackendView, Counts, Health, Lane, Mode};
+use idleway_core::{BackendKey, BackendView, Counts, Health, Lane};
 use serde::Serialize;
 
 use super::Desk;
 use super::past::unix_seconds;
 use super::work::{Oldest, Work};
-use crate::live::{Live, LivePool, Readiness, now};
+use crate::live::{Live, LivePool, Readiness, mode_word, now};
 
 /// How many backends are looked at under one lock.
 const CHUNK: usize = 256;
@@ -240,14 +240,6 @@ impl Slots {
     fn of(counts: Counts) -> Self {
         let Counts { slots, idle, busy, lingering, resting, .. } = counts;
         Self { all: slots, idle, busy, lingering, resting }
-    }
-}
-
-pub(super) fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Ready => "ready",
-        Mode::Drain => "drain",
-        Mode::Maintenance => "maintenance",
     }
 }
 

@@ -3,6 +3,9 @@
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -17,6 +20,9 @@ use crate::supervisor::Opened;
 #[cfg(unix)]
 use crate::user::{self, Account};
 use crate::{descriptors, listener, log, reload, supervisor};
+
+/// How long a line on standard output is waited for.
+const TELLING: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -85,12 +91,15 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let admin = plan.admin.clone();
     let mut stop = Stop::catch().context("cannot catch signals")?;
+    // From here on SIGHUP is no reason to end, however long it takes to begin.
+    let hangups = reload::Hangups::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen, admin: of_file };
     let path = plan.handover.clone();
     let begun = begin(plan, &admin, &Rights::of(args, origin.file.as_deref()))?;
     let (gateway, door) = (begun.gateway, begun.door);
     log::count_losses(gateway.handle());
-    let wishes = reload::follow(origin, gateway.handle(), source).context("cannot wait for reloads")?;
+    let wishes =
+        reload::follow(origin, gateway.handle(), source, hangups).context("cannot wait for reloads")?;
     // Until the gateway has ended: whoever asks is told that it drains.
     let desk = door.map(|door| door.staff(&admin, gateway.handle(), wishes)).transpose()?;
     let desk = Shared::new(desk);
@@ -103,7 +112,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let url = listener::url(gateway.address());
     supervisor::ready(&url);
     supervisor::watch(gateway.handle());
-    say(&url);
+    tell_in_time(url);
     stop.wait();
     supervisor::stopping();
     // Told twice, it has not ended in order.
@@ -112,7 +121,21 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     if let Some(offer) = offer {
         offer.end();
     }
+    // Here and not with the last hold on it, which a thread may have that nobody waits for.
+    drop(desk.take());
     Ok(())
+}
+
+/// Says where the gateway serves. Whoever has given it a standard output that nobody reads gets a gateway all the same.
+fn tell_in_time(url: String) {
+    let (said, is_said) = sync_channel(1);
+    let speaker = thread::Builder::new().name("stdout".to_owned()).spawn(move || {
+        say(&url);
+        let _ = said.send(());
+    });
+    if speaker.is_ok() {
+        let _ = is_said.recv_timeout(TELLING);
+    }
 }
 
 /// Where a newer process may ask for all that this one has.
@@ -172,12 +195,14 @@ fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<Begun, Fa
 fn follow(before: Predecessor, mut plan: Plan, rights: &Rights<'_>) -> anyhow::Result<(Gateway, Staying)> {
     descriptors::fit(&mut plan);
     let address = plan.listen;
-    let own = before.socket.local_addr()?;
-    let is_the_same = own == address || (address.port() == 0 && own.ip() == address.ip());
-    let socket = match is_the_same {
-        true => before.socket.try_clone()?,
-        // It listens elsewhere, as this one is told to.
-        false => listen(address)?,
+    let is_here = |socket: &TcpListener| {
+        let own = socket.local_addr();
+        own.is_ok_and(|own| own == address || (address.port() == 0 && own.ip() == address.ip()))
+    };
+    let socket = match before.socket.as_ref().filter(|socket| is_here(socket)) {
+        Some(socket) => socket.try_clone()?,
+        // It listens elsewhere than this one is told to, or nowhere any more.
+        None => listen(address)?,
     };
     rights.give_up(address)?;
     let (gateway, heritage) = Gateway::builder(plan).inherit(socket).context("cannot start the gateway")?;

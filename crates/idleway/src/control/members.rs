@@ -1,9 +1,11 @@
 //! Which backends each pool has: those that the Plan lists, at the addresses that their names stand for now.
 //!
 //! A Plan follows another while requests run. A backend that both have in the same pool is the same one, with its
-//! count. One that the new Plan does not have finishes its work. One that went to another pool is new there, and what its
-//! old pool has at work on it counts as taken elsewhere until it is done: whatever is reloaded, no address has more at
-//! work than it has Slots.
+//! count. One that the new Plan does not have finishes its work. Who gets its address, in another pool or by another
+//! name, begins at once, and what is still at work there for others counts as taken [elsewhere](elsewhere): whatever is
+//! reloaded, no address has more at work than it has Slots.
+
+mod elsewhere;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -11,11 +13,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use idleway_core::{BackendKey, BackendView, Start};
+use idleway_core::{BackendKey, BackendView, Mode, Start};
 
+use self::elsewhere::Trails;
+use super::past::{Past, Place};
 use super::roster::{Roster, Scope};
 use crate::config::{BackendPlan, ColdStart, Host, Resolve};
-use crate::live::{Live, LivePool, Member, Snapshot, now};
+use crate::live::{Live, LivePool, Member, Ordered, Snapshot, Taken, mode_of, mode_word, now};
 use crate::net::Found;
 
 /// A name that was never found is looked up that often at least.
@@ -28,20 +32,13 @@ pub(crate) struct Members {
     /// Those of the Plan, and of those before it for as long as something is at work on them; the older ones first.
     entries: BTreeMap<usize, Entry>,
     roster: Roster,
-    moves: Vec<Move>,
+    /// Where there may be work of backends beside where they are found now.
+    trails: Trails,
+    /// What the pools were told last, where it is anything.
+    told: HashMap<BackendKey, u32>,
     /// What is known of backends when they are first met.
     past: Past,
     is_starting: bool,
-}
-
-/// What a gateway that starts knows of what its backends are at.
-#[derive(Debug, Clone)]
-pub(crate) enum Past {
-    /// Nothing: this is taken for true.
-    Unknown(ColdStart),
-    /// The process before tells how many Slots of which backend are busy still. Until it has told of `all` of them
-    /// everything is.
-    Told { held: HashMap<String, u32>, all: bool },
 }
 
 /// One backend as a Plan lists it, or one for each address of a name.
@@ -56,15 +53,10 @@ struct Entry {
     is_failing: bool,
     /// The Plan in force does not list it.
     has_left: bool,
+    /// The next one does not list it, and it is in its pool still.
+    is_leaving: bool,
     /// It was there at the start, and has had no backend yet.
     is_cold: bool,
-}
-
-/// A backend that went from one pool to another, and still has work from there.
-#[derive(Debug, Clone)]
-struct Move {
-    from: (Arc<LivePool>, BackendKey),
-    to: (Arc<LivePool>, BackendKey),
 }
 
 /// A name that is to be looked up.
@@ -81,7 +73,8 @@ impl Members {
             live: Arc::clone(live),
             entries: BTreeMap::new(),
             roster: Roster::default(),
-            moves: Vec::new(),
+            trails: Trails::default(),
+            told: HashMap::new(),
             past,
             is_starting: true,
         };
@@ -104,35 +97,65 @@ impl Members {
         let listed = self.list(next);
         let leavers: Vec<usize> = self.entries.keys().filter(|at| !listed.contains(at)).copied().collect();
         for at in &leavers {
-            self.roster.leave(*at);
-        }
-        let moved: Vec<_> = listed.iter().flat_map(|at| self.take_over(*at, &leavers)).collect();
-        for pool in next.pools() {
-            self.order(pool, at_most);
-        }
-        for Move { from: (before, old), to: (pool, new) } in &moved {
-            // What was ordered of it holds wherever it is.
-            if let Some(view) = view(before, *old) {
-                pool.slots.set_mode(*new, view.mode);
-            }
+            self.leave(*at);
         }
         for (name, found) in found {
             self.learn(name, Ok(found));
         }
+        self.assign();
+        for pool in next.pools() {
+            self.order(pool);
+        }
+        self.hand_on(&listed, &leavers);
         put_in_force();
         for at in &leavers {
             if let Some(entry) = self.entries.get_mut(at) {
-                entry.has_left = true;
+                (entry.has_left, entry.is_leaving) = (true, false);
             }
         }
         for pool in self.live.leaving().iter().filter(|pool| !pool.is_removed()) {
             pool.remove();
         }
         for pool in next.pools() {
-            self.order(pool, at_work);
+            self.order(pool);
         }
-        self.settle();
-        self.assign();
+        self.recount();
+    }
+
+    /// The next Plan does not list this entry. Its addresses are whoever's lists them; its work may be there still.
+    fn leave(&mut self, at: usize) {
+        let Some(entry) = self.entries.get_mut(&at).filter(|entry| !entry.has_left) else { return };
+        entry.is_leaving = true;
+        for (address, member) in &entry.members {
+            // Also where it comes back before that is over.
+            let there = address.map_or_else(|| self.roster.held_by(at), |address| vec![address]);
+            self.trails.note(member.key, there);
+        }
+        self.roster.leave(at);
+    }
+
+    /// What was ordered of a backend holds wherever it is: in another pool, or by another name.
+    fn hand_on(&self, listed: &HashSet<usize>, leavers: &[usize]) {
+        let leaving = leavers.iter().filter_map(|at| self.entries.get(at)).filter(|entry| entry.is_leaving);
+        let ordered = leaving.flat_map(|entry| {
+            entry.members.iter().filter_map(|(address, member)| {
+                let mode = view(&entry.pool, member.key)?.mode;
+                (mode != Mode::Ready).then(|| (self.reach(*address, member), mode))
+            })
+        });
+        let ordered: Vec<_> = ordered.collect();
+        if ordered.is_empty() {
+            return;
+        }
+        for entry in listed.iter().filter_map(|at| self.entries.get(at)) {
+            for (address, member) in &entry.members {
+                let own = self.reach(*address, member);
+                let is_there = |reach: &Vec<SocketAddr>| reach.iter().any(|address| own.contains(address));
+                if let Some((_, mode)) = ordered.iter().find(|(reach, _)| is_there(reach)) {
+                    entry.pool.slots.set_mode(member.key, *mode);
+                }
+            }
+        }
     }
 
     /// The entries of a Snapshot: those that were there before under their new plans, and new ones.
@@ -156,7 +179,7 @@ impl Members {
                         entry.members.values_mut().for_each(|member| member.slots = plan.slots);
                     }
                     entry.plan = plan.clone();
-                    entry.has_left = false;
+                    (entry.has_left, entry.is_leaving) = (false, false);
                     self.roster.come_back(at);
                 }
                 listed.insert(at);
@@ -176,97 +199,38 @@ impl Members {
         let (pool, plan) = (Arc::clone(pool), plan.clone());
         self.entries.insert(
             at,
-            Entry { pool, plan, members, is_failing: false, has_left: false, is_cold: self.is_starting },
+            Entry {
+                pool,
+                plan,
+                members,
+                is_failing: false,
+                has_left: false,
+                is_leaving: false,
+                is_cold: self.is_starting,
+            },
         );
+        // What is known of its name already.
+        let named = self.entries.get(&at).and_then(|entry| name(&entry.plan));
+        let is_same = |entry: &Entry| name(&entry.plan) == named;
+        let other = self
+            .entries
+            .iter()
+            .find(|(other, entry)| **other != at && is_same(entry) && self.roster.is_known(**other));
+        if let Some((other, _)) = other.filter(|_| named.is_some()) {
+            let wanted = self.roster.wanted(*other).to_vec();
+            self.roster.learn(at, wanted);
+        }
         at
     }
 
-    /// Where a backend leaves another pool for this one, or is only spelled anew, what is at work on it there counts here.
-    fn take_over(&mut self, to: usize, leavers: &[usize]) -> Vec<Move> {
-        let mut moved = Vec::new();
-        let same = leavers.iter().copied().filter(|from| self.is_the_same(*from, to)).collect::<Vec<_>>();
-        for from in same {
-            let (Some(left), Some(entry)) = (self.entries.get(&from), self.entries.get(&to)) else {
-                continue;
-            };
-            let (old_pool, pool) = (Arc::clone(&left.pool), Arc::clone(&entry.pool));
-            let is_named = |address: &Option<SocketAddr>| {
-                address.is_none_or(|address| self.roster.of(from).contains(&address))
-            };
-            let members: Vec<_> = left.members.iter().filter(|(address, _)| is_named(address)).collect();
-            let members: Vec<_> = members.into_iter().map(|(at, member)| (*at, member.clone())).collect();
-            let is_respelled = left.plan.origin != entry.plan.origin;
-            let slots = entry.plan.slots;
-            self.roster.hand_over(from, to);
-            for (address, old) in members {
-                let Some(entry) = self.entries.get_mut(&to) else { continue };
-                let new =
-                    || Member { key: self.live.keys().next(), slots, backend: Arc::clone(&old.backend) };
-                let member = entry.members.entry(address).or_insert_with(new);
-                if !is_respelled {
-                    // What is known of it goes with it.
-                    member.backend = Arc::clone(&old.backend);
-                }
-                let (from, to) = ((Arc::clone(&old_pool), old.key), (Arc::clone(&pool), member.key));
-                moved.push(Move { from, to });
-            }
-        }
-        moved.iter().for_each(|new| self.note(new.clone()));
-        moved
-    }
-
-    /// Whether what leaves and what is listed are the same backend in two pools or under two names.
-    fn is_the_same(&self, from: usize, to: usize) -> bool {
-        let (Some(left), Some(entry)) = (self.entries.get(&from), self.entries.get(&to)) else {
-            return false;
-        };
-        let is_respelled = written(&entry.plan).is_some_and(|address| self.roster.of(from) == [address]);
-        left.plan.resolve == entry.plan.resolve && (left.plan.origin == entry.plan.origin || is_respelled)
-    }
-
-    /// Notes a move. What its `from` itself has taken over is still at work elsewhere, and goes on counting.
-    fn note(&mut self, new: Move) {
-        for earlier in self.moves.iter_mut().filter(|earlier| earlier.to.1 == new.from.1) {
-            earlier.to = (Arc::clone(&new.to.0), new.to.1);
-        }
-        if !self.moves.iter().any(|known| (known.from.1, known.to.1) == (new.from.1, new.to.1)) {
-            self.moves.push(new);
-        }
-        // There and back again: its own work counts anyway.
-        self.moves.retain(|known| known.from.1 != known.to.1);
-    }
-
-    /// How many Slots of a backend are taken in pools that it has left, as `count` says it of each, and by the process
-    /// before.
-    fn elsewhere(&self, member: &Member, count: impl Fn(&LivePool, BackendKey) -> u64) -> u32 {
-        let taken = self.moves.iter().filter(|known| known.to.1 == member.key);
-        let taken: u64 = taken.map(|known| count(&known.from.0, known.from.1)).sum();
-        let before = match &self.past {
-            // A part of the truth may be less than the whole: what it had before it may have again.
-            Past::Told { all: false, .. } => member.slots,
-            Past::Told { held, .. } => held.get(&member.backend.name).copied().unwrap_or_default(),
-            Past::Unknown(_) => 0,
-        };
-        u32::try_from(taken).unwrap_or(u32::MAX).saturating_add(before)
-    }
-
     /// How a backend starts that is new to its pool.
-    fn start(&self, member: &Member, is_cold: bool, count: impl Fn(&LivePool, BackendKey) -> u64) -> Start {
-        match (self.elsewhere(member, count), &self.past) {
+    fn start(&self, taken: u32, is_cold: bool) -> Start {
+        match (taken, &self.past) {
             (0, Past::Unknown(ColdStart::Prove)) if is_cold => Start::Unproven,
             (0, Past::Unknown(ColdStart::Wait(time))) if is_cold => Start::Until(now() + *time),
             (0, _) => Start::Idle,
             (taken, _) => Start::Elsewhere(taken),
         }
-    }
-
-    /// Tells the pools of what their backends still do for those that they had before.
-    fn settle(&mut self) {
-        let keys: HashSet<_> = self.moves.iter().map(|known| known.to.1).collect();
-        for (pool, member) in self.now_listed().filter(|(_, member)| keys.contains(&member.key)) {
-            pool.slots.set_elsewhere(member.key, self.elsewhere(member, at_work));
-        }
-        self.moves.retain(|known| at_work(&known.from.0, known.from.1) > 0);
     }
 
     /// Gives a backend another number of Slots, until a Plan says something else of it, or as many as its Plan says. False where
@@ -283,56 +247,40 @@ impl Members {
         };
         member.slots = slots.unwrap_or(planned);
         let pool = Arc::clone(pool);
-        self.order(&pool, at_work);
+        self.order(&pool);
         true
     }
 
-    /// The process before says how many Slots of a backend it has still.
-    pub(super) fn note_held(&mut self, name: &str, slots: u32) {
-        let Past::Told { held, .. } = &mut self.past else { return };
-        held.insert(name.to_owned(), slots);
-        for (pool, member) in self.now_listed().filter(|(_, member)| member.backend.name == name) {
-            pool.slots.set_elsewhere(member.key, self.elsewhere(member, at_work));
-        }
-    }
-
     /// What the process before has still.
-    pub(super) fn held_by_past(&self) -> Vec<(String, u32)> {
+    pub(super) fn held_by_past(&self) -> Vec<Taken> {
         match &self.past {
-            Past::Told { held, .. } => held.iter().map(|(name, slots)| (name.clone(), *slots)).collect(),
+            Past::Told(told) => told.all().collect(),
             Past::Unknown(_) => Vec::new(),
         }
     }
 
-    /// The process before has told of all that it has: what it did not speak of is idle.
-    pub(super) fn note_all_told(&mut self) {
-        if let Past::Told { all, .. } = &mut self.past {
-            *all = true;
-        }
-        for (pool, member) in self.now_listed() {
-            pool.slots.set_elsewhere(member.key, self.elsewhere(member, at_work));
-        }
+    /// What was ordered in the process before holds here too.
+    pub(super) fn note_order(&mut self, ordered: Ordered) {
+        let Past::Told(told) = &mut self.past else { return };
+        told.order(ordered);
+        let pools: Vec<_> = self.live.snapshot().pools().to_vec();
+        pools.iter().for_each(|pool| self.order(pool));
     }
 
-    /// The process before has ended. Where it did not say that it was done, nobody knows what its backends are at.
-    pub(super) fn note_end_of_past(&mut self) {
-        let Past::Told { held, all } = &mut self.past else { return };
-        let (held, all) = (std::mem::take(held), std::mem::replace(all, true));
-        let is_held =
-            |member: &Member| !all || held.get(&member.backend.name).is_some_and(|slots| *slots > 0);
-        for (pool, member) in self.now_listed().filter(|(_, member)| is_held(member)) {
-            tracing::warn!(
-                pool = %pool.name, backend = %member.backend.name,
-                "the process before ended and did not say what is at work here: its slots rest until a probe is answered"
-            );
-            pool.slots.doubt_elsewhere(member.key);
-        }
-    }
-
-    /// The backends of the Plan in force.
-    fn now_listed(&self) -> impl Iterator<Item = (&Arc<LivePool>, &Member)> {
+    /// What has been ordered of backends, beside what the Plan says.
+    pub(super) fn ordered(&self) -> Vec<Ordered> {
         let listed = self.entries.values().filter(|entry| !entry.has_left);
-        listed.flat_map(|entry| entry.members.values().map(|member| (&entry.pool, member)))
+        let of = |entry: &Entry, member: &Member| {
+            let mode = view(&entry.pool, member.key).map_or(Mode::Ready, |view| view.mode);
+            let slots = Some((entry.plan.slots, member.slots)).filter(|(planned, now)| planned != now);
+            (mode != Mode::Ready || slots.is_some()).then(|| Ordered {
+                pool: entry.pool.name.clone(),
+                backend: member.backend.name.clone(),
+                mode: mode_word(mode).to_owned(),
+                slots,
+            })
+        };
+        listed.flat_map(|entry| entry.members.values().filter_map(move |member| of(entry, member))).collect()
     }
 
     /// The names to be looked up, each once.
@@ -421,17 +369,26 @@ impl Members {
                 Some(member) if has.is_empty() => {
                     member.backend.addresses.set(Found::Nowhere("they are all another backend's".into()));
                 }
-                Some(member) => member.backend.addresses.set(Found::At(has.into())),
+                Some(member) => {
+                    // Before anything is sent there: others may have work there.
+                    let (taken, has) = (self.taken(&self.index(), member, Place::At(has)), has.into());
+                    let (key, more) = (member.key, taken.max(self.told_of(member.key)));
+                    pool.slots.set_elsewhere(key, more);
+                    self.trails.note(key, member.backend.addresses.all());
+                    member.backend.addresses.set(Found::At(has));
+                    self.note_told(key, more);
+                }
                 None => other.push(Arc::clone(pool)),
             }
         }
         for pool in other {
-            self.order(&pool, at_work);
+            self.order(&pool);
         }
+        self.recount();
     }
 
     /// Gives a pool the backends that it is to have now: those of its entries that have not left.
-    fn order(&mut self, pool: &Arc<LivePool>, elsewhere: impl Fn(&LivePool, BackendKey) -> u64) {
+    fn order(&mut self, pool: &Arc<LivePool>) {
         let mut ordered = Vec::new();
         for (at, entry) in &mut self.entries {
             if entry.has_left || !entry.pool.is_the_same_as(pool) {
@@ -439,24 +396,60 @@ impl Members {
             }
             let before = ordered.len();
             if let Some(member) = entry.members.get(&None) {
-                ordered.push((member.clone(), entry.is_cold));
+                ordered.push((None, member.clone(), entry.is_cold));
             } else {
                 for address in self.roster.of(*at) {
                     let new = || Member::at(self.live.keys().next(), *address, entry.plan.slots);
                     // One that comes back before it was quiet is the same as before, with its count.
                     let member = entry.members.entry(Some(*address)).or_insert_with(new);
-                    ordered.push((member.clone(), entry.is_cold));
+                    ordered.push((Some(*address), member.clone(), entry.is_cold));
                 }
             }
             if ordered.len() > before {
                 entry.is_cold = false;
             }
         }
-        let start = |(member, is_cold): (Member, bool)| {
-            let start = self.start(&member, is_cold, &elsewhere);
-            (member, start)
-        };
-        pool.order(ordered.into_iter().map(start).collect());
+        let index = self.index();
+        let mut started = Vec::with_capacity(ordered.len());
+        for (address, member, is_cold) in ordered {
+            let taken = self.taken_at(&index, address, &member);
+            if view(pool, member.key).is_none() {
+                self.note_told(member.key, taken);
+            } else if taken > self.told_of(member.key) {
+                // It may be named again just now: before anything is granted there.
+                pool.slots.set_elsewhere(member.key, taken);
+                self.note_told(member.key, taken);
+            }
+            let start = self.start(taken, is_cold);
+            started.push((member, start));
+        }
+        pool.order(started);
+        self.obey(pool);
+    }
+
+    /// Does what was ordered in the process before, of backends that are met first.
+    fn obey(&mut self, pool: &Arc<LivePool>) {
+        let Past::Told(told) = &mut self.past else { return };
+        let mut resized = false;
+        for entry in
+            self.entries.values_mut().filter(|entry| !entry.has_left && entry.pool.is_the_same_as(pool))
+        {
+            let planned = entry.plan.slots;
+            for member in entry.members.values_mut() {
+                let Some(ordered) = told.take_order(&pool.name, &member.backend.name) else { continue };
+                if let Some(mode) = mode_of(&ordered.mode) {
+                    pool.slots.set_mode(member.key, mode);
+                }
+                // Where the Plan says something else of it than it did there, that holds.
+                if let Some((_, slots)) = ordered.slots.filter(|(before, _)| *before == planned) {
+                    member.slots = slots;
+                    resized = true;
+                }
+            }
+        }
+        if resized {
+            self.order(pool);
+        }
     }
 
     /// Whether there are backends that are no longer named, or have work elsewhere.
@@ -465,13 +458,13 @@ impl Members {
             let is_named = |address: &SocketAddr| self.roster.of(*at).contains(address);
             entry.has_left || entry.members.keys().flatten().any(|address| !is_named(address))
         };
-        self.roster.has_leavers() || !self.moves.is_empty() || self.entries.iter().any(has_lost)
+        self.roster.has_leavers() || !self.trails.is_empty() || self.entries.iter().any(has_lost)
     }
 
     /// Forgets what is quiet, and gives on its address.
     pub(super) fn sweep(&mut self) {
-        self.settle();
-        let Self { entries, roster, .. } = self;
+        let Self { entries, roster, trails, told, .. } = self;
+        trails.forget_the_quiet(entries);
         entries.retain(|at, entry| {
             let Entry { pool, members, has_left, .. } = entry;
             members.retain(|address, member| {
@@ -479,6 +472,7 @@ impl Members {
                 let stays = (is_named && !*has_left) || is_known(pool, member.key);
                 if !stays {
                     pool.forget(&[member.key]);
+                    told.remove(&member.key);
                 }
                 stays
             });
@@ -523,17 +517,4 @@ fn is_at_work(pool: &LivePool, key: BackendKey, has_several: bool) -> bool {
 /// Whether the pool's Dispatcher still knows a backend.
 fn is_known(pool: &LivePool, key: BackendKey) -> bool {
     view(pool, key).is_some()
-}
-
-/// The Slots of a backend that this pool has taken itself.
-fn at_work(pool: &LivePool, key: BackendKey) -> u64 {
-    view(pool, key).map_or(0, |view| {
-        let taken = view.slots.busy + view.slots.lingering + view.slots.resting;
-        taken.saturating_sub(view.elsewhere.into())
-    })
-}
-
-/// The Slots of a backend that this pool may take or has taken.
-fn at_most(pool: &LivePool, key: BackendKey) -> u64 {
-    view(pool, key).map_or(0, |view| view.slots.slots.saturating_sub(view.elsewhere.into()))
 }

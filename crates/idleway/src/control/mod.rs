@@ -5,6 +5,7 @@
 mod driver;
 mod exporter;
 mod members;
+mod past;
 mod prober;
 #[cfg(feature = "admin")]
 mod process;
@@ -16,7 +17,8 @@ mod scrape;
 mod upkeep;
 
 pub(crate) use self::exporter::export;
-pub(crate) use self::members::{Members, Past};
+pub(crate) use self::members::Members;
+pub(crate) use self::past::{Past, Told};
 #[cfg(feature = "admin")]
 pub(crate) use self::process::process;
 pub(crate) use self::resolver::{Order, keep};

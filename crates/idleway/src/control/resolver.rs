@@ -17,7 +17,7 @@ use super::exporter::export;
 use super::members::{Members, Name};
 use super::upkeep::Upkeep;
 use crate::config::Plan;
-use crate::live::{Live, Readiness};
+use crate::live::{Bequeathed, Live, Ordered, Readiness, Taken};
 
 /// How often it is looked whether a backend that is no longer named is quiet.
 const SWEEP: Duration = Duration::from_millis(50);
@@ -37,7 +37,11 @@ pub(crate) enum Order {
     #[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "nobody orders it"))]
     Slots { pool: String, backend: String, slots: Option<u32>, done: oneshot::Sender<bool> },
     /// The process before has so many Slots of a backend still.
-    Held { backend: String, slots: u32 },
+    Held(Taken),
+    /// Of those so many are nobody's any more.
+    Doubted(Taken),
+    /// This was ordered there of a backend.
+    Ordered(Ordered),
     /// It has told of all that it has; `done` is told when that is known.
     AllTold { done: oneshot::Sender<()> },
     /// It has ended.
@@ -78,25 +82,28 @@ pub(crate) async fn keep(
                 Order::Slots { pool, backend, slots, done } => {
                     let _ = done.send(members.resize(&pool, &backend, slots));
                 }
-                Order::Held { backend, slots } => {
-                    members.note_held(&backend, slots);
-                    if let Some(heir) = live.heir() {
-                        heir.tell_of_past(backend, slots).await;
-                    }
+                Order::Held(taken) => {
+                    members.note_held(taken.clone());
+                    tell_heir(&live, [Bequeathed::Held(taken)]).await;
                 }
+                Order::Doubted(taken) => {
+                    members.doubt(&taken);
+                    tell_heir(&live, [Bequeathed::Doubted(taken)]).await;
+                }
+                Order::Ordered(ordered) => members.note_order(ordered),
                 Order::TellHeir { done } => {
-                    for (backend, slots) in members.held_by_past() {
-                        if let Some(heir) = live.heir() {
-                            heir.tell_of_past(backend, slots).await;
-                        }
-                    }
+                    tell_heir(&live, members.held_by_past().into_iter().map(Bequeathed::Held)).await;
+                    tell_heir(&live, members.ordered().into_iter().map(Bequeathed::Ordered)).await;
                     let _ = done.send(());
                 }
                 Order::AllTold { done } => {
                     members.note_all_told();
                     let _ = done.send(());
                 }
-                Order::PastOver => members.note_end_of_past(),
+                Order::PastOver => {
+                    let doubted = members.note_end_of_past();
+                    tell_heir(&live, doubted.into_iter().map(Bequeathed::Doubted)).await;
+                }
                 Order::Plan { plan, done } => {
                     let next = live.plan_next(*plan);
                     // Before it is in force: no request is to be told that there is no backend where one was not looked
@@ -117,6 +124,14 @@ pub(crate) async fn keep(
                 upkeep.follow(&live);
             }
         }
+    }
+}
+
+/// Tells the process that takes this one's place, if there is one.
+async fn tell_heir(live: &Live, told: impl IntoIterator<Item = Bequeathed>) {
+    let Some(heir) = live.heir() else { return };
+    for told in told {
+        heir.tell(told).await;
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Pure: look-ups come in, assignments come out. An entry of the configuration has the addresses it wants and that are
 //! nobody else's: written addresses first, then whoever has one already, then the order of the configuration. One that
-//! is not wanted any more stays its holder's for as long as something may be at work there.
+//! its holder does not want any more stays its own for as long as something may be at work there; one that has left the
+//! configuration holds nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ impl Roster {
         let at = self.next;
         self.next += 1;
         let wanted: Vec<_> = written.into_iter().collect();
+        // One that is written is its own from the start, unless another one has it, which may be about to leave.
         let mut has = wanted.clone();
         has.retain(|address| *self.holders.entry(*address).or_insert(at) == at);
         let is_news = has != wanted;
@@ -52,7 +54,7 @@ impl Roster {
         at
     }
 
-    /// The entry is no longer of the configuration. What it has stays its own for as long as something is at work there.
+    /// The entry is no longer of the configuration: what it has is whoever's wants it, at the next assignment.
     pub(super) fn leave(&mut self, at: usize) {
         if let Some(entry) = self.entries.get_mut(&at) {
             entry.has_left = true;
@@ -63,24 +65,6 @@ impl Roster {
     pub(super) fn come_back(&mut self, at: usize) {
         if let Some(entry) = self.entries.get_mut(&at) {
             entry.has_left = false;
-        }
-    }
-
-    /// What one entry has becomes another's, at once. What it has lost and still uses stays its own.
-    pub(super) fn hand_over(&mut self, from: usize, to: usize) {
-        let Some(left) = self.entries.get_mut(&from) else { return };
-        let (wanted, had) = (std::mem::take(&mut left.wanted), std::mem::take(&mut left.has));
-        for (_, holder) in self.holders.iter_mut().filter(|(at, holder)| **holder == from && had.contains(at))
-        {
-            *holder = to;
-        }
-        let Some(entry) = self.entries.get_mut(&to) else { return };
-        if entry.wanted.is_empty() {
-            (entry.wanted, entry.has) = (wanted, had);
-        } else {
-            entry.has = entry.wanted.clone();
-            entry.has.retain(|address| self.holders.get(address) == Some(&to));
-            entry.is_news = entry.has != entry.wanted;
         }
     }
 
@@ -123,7 +107,7 @@ impl Roster {
         holders.retain(|address, at| {
             let Some(entry) = entries.get(at) else { return false };
             let is_its_own = entry.wanted.contains(address) || entry.has.contains(address);
-            (is_its_own && !entry.has_left) || is_at_work(*at, *address)
+            !entry.has_left && (is_its_own || is_at_work(*at, *address))
         });
         let mut changed = Vec::new();
         for (&at, entry) in entries.iter_mut().filter(|(_, entry)| !entry.has_left) {
@@ -140,6 +124,16 @@ impl Roster {
     /// Whether anything was ever found for an entry.
     pub(super) fn is_known(&self, at: usize) -> bool {
         self.entries.get(&at).is_some_and(|entry| !entry.wanted.is_empty())
+    }
+
+    /// What an entry stands for, by the last good look-up.
+    pub(super) fn wanted(&self, at: usize) -> &[SocketAddr] {
+        self.entries.get(&at).map_or(&[], |entry| &entry.wanted)
+    }
+
+    /// All that is an entry's own, also what it does not want any more.
+    pub(super) fn held_by(&self, at: usize) -> Vec<SocketAddr> {
+        self.holders.iter().filter(|(_, holder)| **holder == at).map(|(address, _)| *address).collect()
     }
 
     /// The addresses that an entry has.

@@ -1,6 +1,5 @@
 //! A Plan at work on some cores: the pools, what is done for them, and the places of their clients.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use super::handover::Telling;
 use super::places::Places;
 use super::remaining::Remaining;
 use crate::config::Plan;
-use crate::control::{Members, Order, Past, Upkeep, export, keep};
+use crate::control::{Members, Order, Past, Told, Upkeep, export, keep};
 use crate::hook::Hook;
 use crate::live::{Live, Readiness};
 use crate::net::Cores;
@@ -59,7 +58,7 @@ impl Engine {
         cores: Cores,
     ) -> (Self, oneshot::Receiver<()>) {
         let past = match inherits {
-            true => Past::Told { held: HashMap::new(), all: false },
+            true => Past::Told(Told::default()),
             false => Past::Unknown(plan.cold_start),
         };
         let places = Places::new(plan.limits.connections);

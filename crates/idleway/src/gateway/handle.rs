@@ -74,7 +74,7 @@ impl Handle {
     /// `listen` is not looked at: whoever has given the gateway its socket gives it another, by [`Self::listen_on`].
     ///
     /// # Errors
-    /// What of the Plan cannot change while the gateway runs (`threads`), or that it ends.
+    /// What of the Plan cannot change while the gateway runs (`threads`, `handover`), or that it ends.
     pub async fn reload(&self, plan: Plan) -> Result<(), NotReloaded> {
         let outcome = self.put_in_force(plan).await;
         self.0.live.note_reload(outcome.as_ref().copied().map_err(ToString::to_string));
@@ -87,8 +87,11 @@ impl Handle {
         if live.stage.now() == Readiness::Draining {
             return Err(NotReloaded::Stopping);
         }
-        if threads.is_some_and(|threads| threads != plan.threads) {
-            return Err(NotReloaded::NeedsRestart(vec!["threads"]));
+        let mut fixed = Vec::new();
+        fixed.extend(threads.filter(|threads| *threads != plan.threads).map(|_| "threads"));
+        fixed.extend((live.snapshot().plan.handover != plan.handover).then_some("handover"));
+        if !fixed.is_empty() {
+            return Err(NotReloaded::NeedsRestart(fixed));
         }
         let connections = plan.limits.connections;
         let (done, is_done) = oneshot::channel();
@@ -116,7 +119,7 @@ impl Handle {
     }
 
     /// Leaves all that the gateway has to another one. Nobody is accepted any more; what runs goes on, to be waited for by
-    /// [`Gateway::shutdown`](super::Gateway::shutdown). None where it stops already or has an heir, and where it is mounted.
+    /// [`Gateway::shutdown`](super::Gateway::shutdown), or is waited for already. None where it has an heir, and where it is mounted.
     ///
     /// Blocks for as long as a Plan is on its way to be in force; not to be called within a runtime.
     pub fn bequeath(&self) -> Option<Bequest> {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -18,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Gateway;
 use super::places::Places;
 use crate::control::Order;
-use crate::live::{Bequeathed, Heir, Live, LivePool, Readiness};
+use crate::live::{Bequeathed, Heir, Live, LivePool, Taken};
 use crate::net::{Admission, Approach, CoreHandle, Cores, Passed};
 use crate::proxy;
 
@@ -44,11 +45,10 @@ impl Bequest {
 
 impl Bequest {
     /// What this gateway leaves, and where it hears what the one before it has still; none where it has an heir already.
-    pub(super) fn of(live: &Live) -> Option<(Self, mpsc::Receiver<(String, u32)>)> {
+    pub(super) fn of(live: &Live) -> Option<(Self, mpsc::Receiver<Bequeathed>)> {
         let (heir, bequest) = mpsc::channel(WAITING);
-        let (past, told) = mpsc::channel(WAITING);
-        let is_first = live.stage.now() != Readiness::Draining && live.set_heir(Heir::new(heir, past));
-        is_first.then_some((Self(bequest), told))
+        let (more, told) = mpsc::channel(WAITING);
+        live.set_heir(Heir::new(heir, more)).then_some((Self(bequest), told))
     }
 }
 
@@ -75,7 +75,7 @@ impl Telling {
 /// Tells the heir which Slots are taken here still, and by the process before this one, until none is or it has gone.
 pub(super) async fn tell_what_is_held(
     live: Arc<Live>,
-    mut past: mpsc::Receiver<(String, u32)>,
+    mut more: mpsc::Receiver<Bequeathed>,
     orders: mpsc::Sender<Order>,
 ) {
     let Some(heir) = live.heir() else { return };
@@ -85,12 +85,12 @@ pub(super) async fn tell_what_is_held(
     // Where nobody takes the order there is no past.
     let _ = orders.send(Order::TellHeir { done }).await;
     loop {
-        let (backend, slots) = tokio::select! {
+        let told = tokio::select! {
             biased;
-            Some(told) = past.recv() => told,
+            Some(told) = more.recv() => told,
             _ = &mut is_done => break,
         };
-        if !heir.give(held.note(Part::Past(backend.clone()), || backend, slots)).await {
+        if !pass_on(heir, &mut held, told).await {
             return;
         }
     }
@@ -116,15 +116,33 @@ pub(super) async fn tell_what_is_held(
                 });
             ready.map_or(Poll::Pending, Poll::Ready)
         });
-        let told: Vec<_> = tokio::select! {
-            (nth, changed) = changed => changed.into_iter().map(|change| held.note_own(nth, &pools[nth], change)).collect(),
-            Some((backend, slots)) = past.recv() => vec![held.note(Part::Past(backend.clone()), || backend, slots)],
-        };
-        for told in told {
-            if !heir.give(told).await {
-                return;
+        tokio::select! {
+            (nth, changed) = changed => {
+                for change in changed {
+                    if !heir.give(held.note_own(nth, &pools[nth], change)).await {
+                        return;
+                    }
+                }
+            }
+            Some(told) = more.recv() => {
+                if !pass_on(heir, &mut held, told).await {
+                    return;
+                }
             }
         }
+    }
+}
+
+/// Tells the heir what this process was told to tell it; answers whether it is there.
+async fn pass_on(heir: &Heir, held: &mut Held, told: Bequeathed) -> bool {
+    match told {
+        Bequeathed::Held(taken) => heir.give(held.note_past(taken)).await,
+        Bequeathed::Doubted(taken) => {
+            let left = held.doubt_past(&taken);
+            // First what is doubted: a Slot is never free in between.
+            heir.give(Bequeathed::Doubted(taken)).await && heir.give(left).await
+        }
+        told => heir.give(told).await,
     }
 }
 
@@ -132,7 +150,15 @@ pub(super) async fn tell_what_is_held(
 #[derive(Debug, Default)]
 struct Held {
     parts: HashMap<Part, (String, u32)>,
-    sums: HashMap<String, u32>,
+    sums: HashMap<String, Sum>,
+}
+
+/// What all holders have of a backend.
+#[derive(Debug, Default)]
+struct Sum {
+    slots: u32,
+    /// Where it is found; known to the end, when the pool has forgotten it.
+    addresses: Vec<SocketAddr>,
 }
 
 /// Who holds Slots of a backend.
@@ -146,17 +172,38 @@ enum Part {
 
 impl Held {
     fn note_own(&mut self, pool: usize, of: &LivePool, change: idleway_core::Held) -> Bequeathed {
-        // Looked up once: in the end the pool has forgotten it.
-        let name = || of.backend(change.backend).map_or_else(String::new, |backend| backend.name.clone());
-        self.note(Part::Own(pool, change.backend), name, change.slots)
+        let part = Part::Own(pool, change.backend);
+        // In the end the pool has forgotten it.
+        let backend = of.backend(change.backend);
+        let known = self.parts.get(&part).map(|(name, _)| name.clone());
+        let name = known.or_else(|| backend.as_ref().map(|backend| backend.name.clone())).unwrap_or_default();
+        let addresses = backend.map(|backend| backend.addresses.all()).unwrap_or_default();
+        self.note(part, Taken { backend: name, addresses, slots: change.slots })
     }
 
-    fn note(&mut self, part: Part, name: impl FnOnce() -> String, slots: u32) -> Bequeathed {
-        let (backend, part) = self.parts.entry(part).or_insert_with(|| (name(), 0));
+    fn note_past(&mut self, taken: Taken) -> Bequeathed {
+        self.note(Part::Past(taken.backend.clone()), taken)
+    }
+
+    /// So many of those that the process before had are nobody's any more; answers what is left of the backend's.
+    fn doubt_past(&mut self, taken: &Taken) -> Bequeathed {
+        let part = Part::Past(taken.backend.clone());
+        let before = self.parts.get(&part).map_or(0, |(_, slots)| *slots);
+        let slots = before.saturating_sub(taken.slots);
+        self.note(part, Taken { slots, ..taken.clone() })
+    }
+
+    fn note(&mut self, part: Part, Taken { backend, addresses, slots }: Taken) -> Bequeathed {
+        let (_, part) = self.parts.entry(part).or_insert_with(|| (backend.clone(), 0));
         let sum = self.sums.entry(backend.clone()).or_default();
-        *sum = sum.saturating_sub(*part).saturating_add(slots);
+        sum.slots = sum.slots.saturating_sub(*part).saturating_add(slots);
         *part = slots;
-        Bequeathed::Held { backend: backend.clone(), slots: *sum }
+        for address in addresses {
+            if !sum.addresses.contains(&address) {
+                sum.addresses.push(address);
+            }
+        }
+        Bequeathed::Held(Taken { backend, addresses: sum.addresses.clone(), slots: sum.slots })
     }
 
     fn is_nothing(&self) -> bool {
@@ -191,8 +238,14 @@ impl Heritage {
     pub async fn take(&mut self, bequeathed: Bequeathed) {
         match bequeathed {
             // An order is lost only where this gateway has ended itself.
-            Bequeathed::Held { backend, slots } => {
-                let _ = self.orders.send(Order::Held { backend, slots }).await;
+            Bequeathed::Held(taken) => {
+                let _ = self.orders.send(Order::Held(taken)).await;
+            }
+            Bequeathed::Doubted(taken) => {
+                let _ = self.orders.send(Order::Doubted(taken)).await;
+            }
+            Bequeathed::Ordered(ordered) => {
+                let _ = self.orders.send(Order::Ordered(ordered)).await;
             }
             Bequeathed::AllTold => {
                 let (done, is_done) = oneshot::channel();
@@ -202,7 +255,7 @@ impl Heritage {
                     let _ = begin.send(());
                 }
             }
-            Bequeathed::Client(client) => self.welcome(client).await,
+            Bequeathed::Client(client) => self.welcome(client),
         }
     }
 
@@ -215,14 +268,17 @@ impl Heritage {
         }
     }
 
-    async fn welcome(&self, Passed { stream, read }: Passed) {
-        let Ok(place) = Arc::clone(self.places.free()).acquire_owned().await else { return };
+    /// Who was connected to the one before is served as if it had come here. It may have to wait for its place; what the one before
+    /// has to tell does not wait for that.
+    fn welcome(&self, Passed { stream, read }: Passed) {
         // One that has gone meanwhile has no peer.
         let Ok(peer) = stream.peer_addr() else { return };
         let core = Cores::least_busy(&self.cores);
-        let admission = Admission::new(core.seat(), place);
-        let live = Arc::clone(&self.live);
+        let seat = core.seat();
+        let (live, free) = (Arc::clone(&self.live), Arc::clone(self.places.free()));
         core.runtime().spawn(async move {
+            let Ok(place) = free.acquire_owned().await else { return };
+            let admission = Admission::new(seat, place);
             match tokio::net::TcpStream::from_std(stream) {
                 Ok(stream) => proxy::serve(live, Approach::Tcp(stream), peer, admission, read).await,
                 Err(error) => tracing::debug!(%peer, %error, "the connection was gone before it was served"),

@@ -100,7 +100,7 @@ impl Stop {
                     tracing::error!("the gateway did not stop within its time: a core stands still, and what it had is cut");
                     None
                 }
-                () = wishes.next() => {
+                () = wishes.signal() => {
                     tracing::warn!("stopped at once: what ran is cut");
                     None
                 }
@@ -114,7 +114,7 @@ impl Stop {
 pub struct Wish(Arc<Notify>);
 
 impl Wish {
-    /// It is; once for each time that this is called.
+    /// It is. A gateway that stops already goes on as it was: only a signal ends it at once.
     pub fn stop(&self) {
         self.0.notify_one();
     }
@@ -161,6 +161,13 @@ impl Wishes {
             _ = self.interrupt.recv() => {}
         }
     }
+
+    async fn signal(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 #[cfg(not(unix))]
@@ -181,6 +188,12 @@ impl Wishes {
             interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() {
                 self.own.notified().await;
             }
+        }
+    }
+
+    async fn signal(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -60,6 +60,14 @@ impl Addresses {
         self.found.borrow().clone()
     }
 
+    /// Where it is found now; nowhere where that is not known yet.
+    pub(crate) fn all(&self) -> Vec<SocketAddr> {
+        match &*self.found.borrow() {
+            Found::At(addresses) => addresses.to_vec(),
+            Found::NotYet | Found::Nowhere(_) => Vec::new(),
+        }
+    }
+
     /// The addresses, once the first look-up has ended.
     ///
     /// # Errors

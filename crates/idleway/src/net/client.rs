@@ -169,7 +169,8 @@ impl Client {
         self.wire.rest();
         let mut begun = self.wire.inbox_len() > 0;
         self.clock.set_after(if begun { limits.head_timeout } else { limits.keep_alive });
-        poll_fn(|cx| {
+        let mut has_looked = false;
+        poll_fn(|cx| loop {
             match self.wire.poll_head(cx, |bytes| reader.request(bytes)) {
                 Poll::Ready(Ok(head)) => return Poll::Ready(self.begin(head, limits)),
                 Poll::Ready(Err(ReadFault::Refused(refusal))) => return Poll::Ready(Next::Refused(refusal)),
@@ -180,11 +181,15 @@ impl Client {
                 begun = true;
                 self.clock.set_after(limits.head_timeout);
             }
-            if !begun && (leave.as_mut().poll(cx).is_ready() || self.core.wants_no_idle()) {
+            if begun || !(leave.as_mut().poll(cx).is_ready() || self.core.wants_no_idle()) {
+                ready!(self.clock.poll_over(cx));
+                return Poll::Ready(if begun { Next::TooSlow } else { Next::Over });
+            }
+            // What has come already is served: of a new connection the event loop may not have told yet.
+            if std::mem::replace(&mut has_looked, true) {
                 return Poll::Ready(Next::Leaving);
             }
-            ready!(self.clock.poll_over(cx));
-            Poll::Ready(if begun { Next::TooSlow } else { Next::Over })
+            self.wire.look_itself();
         })
         .await
     }

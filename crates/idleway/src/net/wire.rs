@@ -259,6 +259,11 @@ impl<S: Transport> Wire<S> {
         self.is_broken
     }
 
+    /// The next read looks what is there, whatever the event loop has told.
+    pub(crate) fn look_itself(&mut self) {
+        self.overlooked = true;
+    }
+
     /// Reads and throws away; ready with the bytes of one read, 0 at FIN.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.inbox.is_empty() {

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
 
 use idleway::config::Plan;
-use idleway::{Bequeathed, Drained, Gateway};
+use idleway::{Bequeathed, Drained, Gateway, Taken};
 
 use crate::harness::*;
 
@@ -54,6 +54,10 @@ impl Succession {
 
 fn plan(config: &str) -> Plan {
     Plan::from_toml(&format!("threads = 2\n{config}"), "test.toml").unwrap()
+}
+
+fn taken(backend: &str, slots: u32) -> Taken {
+    Taken { backend: backend.to_owned(), addresses: Vec::new(), slots }
 }
 
 fn gated(gate: &Gate) -> Backend {
@@ -153,7 +157,7 @@ fn a_process_that_ends_without_a_word_is_not_believed_to_be_idle() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let name = backend.url().trim_start_matches("http://").to_owned();
-        heritage.take(Bequeathed::Held { backend: name, slots: 1 }).await;
+        heritage.take(Bequeathed::Held(taken(&name, 1))).await;
         heritage.take(Bequeathed::AllTold).await;
     });
     let mut client = Client::asking(&gateway, get("/work"));
@@ -166,6 +170,83 @@ fn a_process_that_ends_without_a_word_is_not_believed_to_be_idle() {
     assert_eq!(client.answer().text(), "/work 0");
 }
 
+/// However the newer one's file spells it, it is the same backend.
+#[test]
+fn a_backend_that_is_spelled_anew_is_busy_still() {
+    let spellings = |port: u16| {
+        [
+            format!("backends = [\"http://127.0.0.1:{port}\"]\n{LINE}"),
+            format!("backends = [\"http://localhost:{port}\"]\n{LINE}"),
+            format!("resolve = \"all\"\nbackends = [\"http://localhost:{port}\"]\n{LINE}"),
+        ]
+    };
+    for (from, to) in [(0, 1), (1, 0), (1, 2), (2, 0), (0, 2)] {
+        let gate = Gate::new();
+        let backend = gated(&gate);
+        let spellings = spellings(backend.port());
+        let mut gateways = Succession::start(spellings[from].clone());
+        let mut running = Client::asking(&gateways.gateway, get("/running"));
+        backend.until_at_work();
+        gateways.config.clone_from(&spellings[to]);
+        gateways.next();
+        let mut waiting = Client::asking(&gateways.gateway, get("/waiting"));
+        until_slots(&gateways.gateway, "one in line", |slots| slots.waiting == 1);
+        // By another reload, too.
+        crate::reload::reload(&gateways.gateway, &spellings[from]);
+        gate.open();
+        assert_eq!((running.answer().text(), waiting.answer().text()), ("/running 0", "/waiting 0"));
+        assert_eq!(backend.seen().peak, 1, "{from} {to}");
+    }
+}
+
+/// What a process has told of, before it went without a word, is passed on as what it is: nobody's, and to be proved.
+#[test]
+fn what_is_in_doubt_is_proved_by_the_last_one() {
+    let gate = Gate::new();
+    let backend = gated(&gate);
+    let config = format!("backends = [{:?}]\n{LINE}", backend.url());
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (middle, mut heritage) =
+        Gateway::builder(plan(&config)).inherit(socket.try_clone().unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let name = backend.url().trim_start_matches("http://").to_owned();
+    runtime.block_on(async {
+        heritage.take(Bequeathed::Held(taken(&name, 1))).await;
+        heritage.take(Bequeathed::AllTold).await;
+    });
+    let mut gateways = Succession { socket, gateway: middle, config, leaving: Vec::new() };
+    gateways.next();
+    let mut client = Client::asking(&gateways.gateway, get("/work"));
+    until_slots(&gateways.gateway, "one in line", |slots| (slots.resting, slots.waiting) == (1, 1));
+    assert!(backend.paths().is_empty());
+    // The first one is gone.
+    runtime.block_on(heritage.end());
+    gate.open();
+    assert_eq!(client.answer().text(), "/work 0");
+    assert_eq!(backend.paths(), ["/", "/work"], "the proof first");
+}
+
+/// What was ordered of a backend is no less true since another process runs.
+#[cfg(feature = "admin")]
+#[test]
+fn orders_go_over() {
+    let [a, b] = ["a", "b"].map(Backend::answering);
+    let mut gateways = Succession::start(format!("backends = [{:?}, {:?}]\n{LINE}", a.url(), b.url()));
+    let desk = crate::admin::Desk::of(&gateways.gateway);
+    assert_eq!(desk.mode(&a, "maintenance").status(), 200);
+    let path = format!("PUT /v1/pools/default/backends/{}/slots", b.url().trim_start_matches("http://"));
+    assert_eq!(desk.order(&path, "{\"slots\":3}").status(), 200);
+    gateways.next();
+    gateways.next();
+    let told = crate::admin::Desk::of(&gateways.gateway).told("/v1/pools/default");
+    let backends = &told["backends"];
+    assert_eq!((&backends[0]["mode"], &backends[1]["mode"]), (&"maintenance".into(), &"ready".into()));
+    assert_eq!((&backends[0]["slots"]["all"], &backends[1]["slots"]["all"]), (&1.into(), &3.into()));
+    for _ in 0..3 {
+        assert_eq!(ask(&gateways.gateway, get("/")).text(), "b");
+    }
+}
+
 /// A part of the truth may be less than the whole: what the one before gave back while it was asked it may have taken again.
 #[test]
 fn nothing_is_idle_before_all_has_been_told() {
@@ -176,7 +257,7 @@ fn nothing_is_idle_before_all_has_been_told() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let backend = backend.url().trim_start_matches("http://").to_owned();
     runtime.block_on(async {
-        heritage.take(Bequeathed::Held { backend, slots: 0 }).await;
+        heritage.take(Bequeathed::Held(taken(&backend, 0))).await;
         // What is told is done in order.
         gateway.handle().reload(plan(&config)).await.unwrap();
     });

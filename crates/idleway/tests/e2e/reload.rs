@@ -158,6 +158,41 @@ fn a_backend_that_is_spelled_anew_takes_its_work_along() {
     assert_eq!(a.seen().peak, 1);
 }
 
+/// Whatever the way from one spelling to another, and whatever stands in line meanwhile.
+#[test]
+fn however_a_backend_is_spelled_it_is_one_and_serves_on() {
+    let spelled = |port: u16, kind: usize, pool: &str| {
+        let backends = match kind {
+            0 => format!("[\"http://127.0.0.1:{port}\"]"),
+            1 => format!("[\"http://localhost:{port}\"]"),
+            _ => format!("[{{ url = \"http://localhost:{port}\", resolve = \"all\" }}]"),
+        };
+        format!("[pools.{pool}]\nbackends = {backends}\nqueue = {{ length = 10, wait = \"60s\" }}")
+    };
+    let ways = (0..6).flat_map(|one| (0..6).map(move |two| (one, two)));
+    for (one, two) in ways.filter(|(one, two)| one != two) {
+        for three in (0..6).filter(|three| *three != two) {
+            let gate = Gate::new();
+            let backend = gated(&gate, "a");
+            let spelled = |way: usize| spelled(backend.port(), way % 3, ["one", "two"][way / 3]);
+            let gateway = start(&spelled(one));
+            let mut running = Client::asking(&gateway, get("/gated/running"));
+            backend.until_at_work();
+            reload(&gateway, &spelled(two));
+            let mut waiting = Client::asking(&gateway, get("/waiting"));
+            until_slots(&gateway, "one in line", |slots| slots.waiting == 1);
+            reload(&gateway, &spelled(three));
+            let mut another = Client::asking(&gateway, get("/another"));
+            until_slots(&gateway, "two in line", |slots| slots.waiting == 2);
+            gate.open();
+            for client in [&mut running, &mut waiting, &mut another] {
+                assert_eq!(client.answer().text(), "a", "{one} {two} {three}");
+            }
+            assert_eq!(backend.seen().peak, 1, "{one} {two} {three}");
+        }
+    }
+}
+
 #[test]
 fn slots_and_the_line_grow_and_shrink() {
     let gate = Gate::new();

@@ -176,3 +176,17 @@ fn a_core_that_stands_still_does_not_keep_the_program_from_its_end() {
     assert_eq!(stop.end(gateway), None);
     gate.open();
 }
+
+/// Also of a request that has come and that nobody has looked at yet.
+#[test]
+fn whoever_has_asked_is_answered() {
+    const CLIENTS: usize = 100;
+    for _ in 0..5 {
+        let backend = Backend::of(CLIENTS, |visit| visit.answer("done"));
+        let gateway = gateway(&[&backend], &format!("slots = {CLIENTS}"));
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::asking(&gateway, get("/"))).collect();
+        let stopping = thread::spawn(move || gateway.shutdown());
+        clients.iter_mut().for_each(|client| assert_eq!(client.answer().text(), "done"));
+        assert_eq!(stopping.join().unwrap().cut, 0);
+    }
+}

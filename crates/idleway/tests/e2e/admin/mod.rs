@@ -17,12 +17,12 @@ use crate::harness::*;
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// The admin API of a gateway.
-struct Desk {
+pub(crate) struct Desk {
     admin: Admin,
 }
 
 impl Desk {
-    fn of(gateway: &Gateway) -> Self {
+    pub(crate) fn of(gateway: &Gateway) -> Self {
         Self::with(gateway, |_| {})
     }
 
@@ -53,14 +53,14 @@ impl Desk {
     }
 
     /// What is told there.
-    fn told(&self, path: &str) -> Value {
+    pub(crate) fn told(&self, path: &str) -> Value {
         let answer = self.get(path);
         assert_eq!(answer.status(), 200, "{}", answer.text());
         answer.json()
     }
 
     /// Orders it with the token.
-    fn order(&self, line: &str, body: &str) -> Response {
+    pub(crate) fn order(&self, line: &str, body: &str) -> Response {
         let fields = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
         self.ask(line, &fields, body)
     }
@@ -70,7 +70,7 @@ impl Desk {
         self.told("/v1/pools/default")["backends"][0].clone()
     }
 
-    fn mode(&self, backend: &Backend, mode: &str) -> Response {
+    pub(crate) fn mode(&self, backend: &Backend, mode: &str) -> Response {
         let name = name(backend);
         self.order(
             &format!("PUT /v1/pools/default/backends/{name}/mode"),
