@@ -8,15 +8,15 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use idleway::{Bequeathed, Handle, Heritage, Ordered, Passed, Taken, Wish};
+use idleway::{Bequeathed, Handle, Heritage, Ordered, Passed, Taken, Waiting, Wish};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Shared;
@@ -56,10 +56,14 @@ enum Word {
         slots: Option<(u32, u32)>,
     },
     AllTold,
-    /// A client comes with it, and so many bytes that were read from it.
+    /// A client comes with it, and so many bytes that were read from it; for how many nanoseconds it has been waited for, and has
+    /// stood in line.
     Client {
         read: usize,
+        age: Option<u64>,
+        in_line: Option<u64>,
     },
+    AllMoved,
     /// There is nothing more to come, and nothing held.
     Over,
 }
@@ -91,7 +95,7 @@ pub(crate) struct Predecessor {
     /// Where it accepts its clients; none where it stops already, and accepts nobody.
     pub(crate) socket: Option<TcpListener>,
     /// Where its admin API answers.
-    pub(crate) admin: Option<TcpListener>,
+    admin: Option<TcpListener>,
 }
 
 impl Predecessor {
@@ -136,21 +140,27 @@ impl Predecessor {
         }
     }
 
-    /// Tells it that it may go, and takes all that it leaves; returns when this gateway has begun. What comes later is
-    /// taken by a thread of its own. Until the answer is dropped the one before stays at the path.
+    /// Whether its admin API is to be had, which is then this one's.
+    pub(crate) fn take_admin(&mut self) -> Option<TcpListener> {
+        self.admin.take()
+    }
+
+    /// Gets ready to take its place: nothing can fail here from [`Succession::take_place`] on.
     ///
     /// # Errors
-    /// It has gone before it had told of all it has: then `heritage` knows nothing.
-    pub(crate) fn take_over(mut self, mut heritage: Heritage) -> anyhow::Result<Staying> {
+    /// There is no thread or no connection to be had; the one before goes on as it was.
+    pub(crate) fn prepare(mut self, mut heritage: Heritage) -> anyhow::Result<Succession> {
         let staying = Staying { _open: self.parcels.other()? };
-        self.parcels.within(Some(READY))?;
-        self.parcels.send(&Word::Ready, &[], &[])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (go, may_go) = sync_channel::<()>(1);
         let (begun, has_begun) = sync_channel(1);
         thread::Builder::new().name("heritage".to_owned()).spawn(move || {
+            // Where nobody says so, this process ends before it has begun.
+            if may_go.recv().is_err() {
+                return;
+            }
             runtime.block_on(async move {
-                let ended = self.take_all(&mut heritage, || _ = begun.try_send(())).await;
-                match ended {
+                match self.take_all(&mut heritage, || _ = begun.try_send(())).await {
                     Ok(true) => tracing::info!("the process before has ended its work"),
                     Ok(false) => {
                         tracing::warn!("the process before has ended, and had work at backends still");
@@ -160,14 +170,13 @@ impl Predecessor {
                 heritage.end().await;
             });
         })?;
-        // Where it never began, the sender is dropped.
-        let begun = has_begun.recv();
-        begun.map_err(|_| anyhow!("the process before ended while it was handing over"))?;
-        Ok(staying)
+        Ok(Succession { go, has_begun, staying })
     }
 
     /// Whether it came to its end in order.
     async fn take_all(&mut self, heritage: &mut Heritage, begun: impl Fn()) -> io::Result<bool> {
+        self.parcels.within(Some(READY))?;
+        self.parcels.send(&Word::Ready, &[], &[])?;
         while let Some(word) = self.parcels.receive()? {
             match word {
                 Word::Held(slots) => heritage.take(Bequeathed::Held(slots.into())).await,
@@ -180,12 +189,17 @@ impl Predecessor {
                     heritage.take(Bequeathed::AllTold).await;
                     // It may work for long on what it has.
                     self.parcels.within(None)?;
-                    begun();
                 }
-                Word::Client { read } => {
+                Word::Client { read, age, in_line } => {
                     let read = self.parcels.receive_bytes(read)?;
                     let stream = self.parcels.receive_socket()?.into();
-                    heritage.take(Bequeathed::Client(Passed { stream, read })).await;
+                    let age = age.map(Duration::from_nanos);
+                    let waiting = age.map(|age| Waiting { age, in_line: in_line.map(Duration::from_nanos) });
+                    heritage.take(Bequeathed::Client(Passed { stream, read, waiting })).await;
+                }
+                Word::AllMoved => {
+                    heritage.take(Bequeathed::AllMoved).await;
+                    begun();
                 }
                 Word::Over => return Ok(true),
                 word => return Err(io::Error::other(format!("it says {word:?}"))),
@@ -195,11 +209,73 @@ impl Predecessor {
     }
 }
 
+/// A process that is ready to take the place of the one before.
+#[derive(Debug)]
+pub(crate) struct Succession {
+    go: SyncSender<()>,
+    has_begun: Receiver<()>,
+    staying: Staying,
+}
+
+impl Succession {
+    /// Tells the one before that it may go, and takes all that it leaves; returns when this gateway has begun. What comes later is
+    /// taken by a thread of its own. Until the answer is dropped the one before stays at the path.
+    ///
+    /// Where the one before ends meanwhile, without a word, this one serves all the same: all that it has heard of rests until a
+    /// proof.
+    pub(crate) fn take_place(self) -> Staying {
+        let Self { go, has_begun, staying } = self;
+        let _ = go.send(());
+        if has_begun.recv().is_err() {
+            tracing::warn!("the process before has ended while it was handing over");
+        }
+        staying
+    }
+}
+
 /// The process before, which stays at its path, though it answers nobody: a third one that asked and found nobody at all
 /// would take itself for the first.
 #[derive(Debug)]
 pub(crate) struct Staying {
     _open: UnixStream,
+}
+
+/// The path at which a newer process will ask, once this one is there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    /// Where it is made, to be put in its place: whoever asks finds the one before, or this one.
+    beside: Beside,
+    listener: UnixListener,
+}
+
+impl Place {
+    /// Makes sure that it can be had, and does nothing yet.
+    ///
+    /// # Errors
+    /// Nothing can be made there, or what is there is no socket.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        if fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
+            return Err(io::Error::other("what is there is no socket, and stays: name another path"));
+        }
+        let beside = path.with_extension(format!("{}", std::process::id()));
+        let _ = fs::remove_file(&beside);
+        let listener = UnixListener::bind(&beside)?;
+        let beside = Beside(beside);
+        fs::set_permissions(&beside.0, Permissions::from_mode(0o600))?;
+        Ok(Self { path: path.to_owned(), beside, listener })
+    }
+}
+
+/// A path that is gone when this is.
+#[derive(Debug)]
+struct Beside(PathBuf);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It has been put in its place, or is of no use any more.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// The place where a newer process asks.
@@ -212,18 +288,14 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// Waits at the path for whoever asks; `wish` is told when this process may go. From then on nobody answers at its `desk`
+    /// Waits at the place for whoever asks; `wish` is told when this process may go. From then on nobody answers at its `desk`
     /// any more.
     ///
     /// # Errors
-    /// Nothing can be made at the path, or there is no thread to be had.
-    pub(crate) fn at(path: &Path, gateway: Handle, wish: Wish, desk: Shared) -> io::Result<Self> {
-        // Made beside and put in its place: whoever asks finds the one before, or this one.
-        let beside = path.with_extension(format!("{}", std::process::id()));
-        let _ = fs::remove_file(&beside);
-        let listener = UnixListener::bind(&beside)?;
-        fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
-        fs::rename(&beside, path)?;
+    /// The place cannot be taken, or there is no thread to be had.
+    pub(crate) fn at(place: Place, gateway: Handle, wish: Wish, desk: Shared) -> io::Result<Self> {
+        let Place { path, beside, listener } = place;
+        fs::rename(&beside.0, &path)?;
         let (all_given, given) = sync_channel(1);
         let (begins, begun) = sync_channel(1);
         thread::Builder::new().name("handover".to_owned()).spawn(move || {
@@ -235,7 +307,7 @@ impl Offer {
             tracing::info!(pid, "handing over: what runs is finished here");
             wish.stop();
             if let Err(error) = give_all(&mut parcels, bequest) {
-                tracing::error!(%error, pid, "the newer process does not take what is left: idle clients are lost");
+                tracing::error!(%error, pid, "the newer process does not take any more: clients that were on their way to it are lost");
                 // It is not to wait for more, and to prove what it has not heard of.
                 parcels.close_own_side();
             }
@@ -244,7 +316,7 @@ impl Offer {
             drop(listener);
             let _ = all_given.try_send(());
         })?;
-        Ok(Self { path: path.to_owned(), given, begun })
+        Ok(Self { path, given, begun })
     }
 
     /// Waits until all is given, where somebody has asked; else the place is taken away.
@@ -307,9 +379,13 @@ fn give_all(parcels: &mut Parcels, mut bequest: idleway::Bequest) -> io::Result<
                 parcels.send(&Word::Ordered { pool, backend, mode, slots }, &[], &[])?;
             }
             Bequeathed::AllTold => parcels.send(&Word::AllTold, &[], &[])?,
-            Bequeathed::Client(Passed { stream, read }) => {
-                parcels.send(&Word::Client { read: read.len() }, &read, &[stream.as_fd()])?;
+            Bequeathed::Client(Passed { stream, read, waiting }) => {
+                let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                let age = waiting.map(|waiting| nanos(waiting.age));
+                let in_line = waiting.and_then(|waiting| waiting.in_line).map(nanos);
+                parcels.send(&Word::Client { read: read.len(), age, in_line }, &read, &[stream.as_fd()])?;
             }
+            Bequeathed::AllMoved => parcels.send(&Word::AllMoved, &[], &[])?,
             _ => {}
         }
     }

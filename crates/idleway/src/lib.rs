@@ -140,7 +140,7 @@ pub use gateway::{
 };
 pub use hook::{Answered, Arrival, Denial, Hook, Verdict};
 pub use live::{Bequeathed, Ordered, Taken};
-pub use net::Passed;
+pub use net::{Passed, Waiting};
 
 // What stands in the types above.
 pub use idleway_core::{Lane, Reason};

@@ -15,7 +15,7 @@ use idleway::{Gateway, Stop};
 use super::{Failure, find, say};
 use crate::desk::{Door, Shared};
 #[cfg(unix)]
-use crate::handover::{Offer, Predecessor, Staying};
+use crate::handover::{Offer, Place, Predecessor, Succession};
 use crate::supervisor::Opened;
 #[cfg(unix)]
 use crate::user::{self, Account};
@@ -94,21 +94,33 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     // From here on SIGHUP is no reason to end, however long it takes to begin.
     let hangups = reload::Hangups::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen, admin: of_file };
-    let path = plan.handover.clone();
     let begun = begin(plan, &admin, &Rights::of(args, origin.file.as_deref()))?;
     let (gateway, door) = (begun.gateway, begun.door);
     log::count_losses(gateway.handle());
     let wishes =
         reload::follow(origin, gateway.handle(), source, hangups).context("cannot wait for reloads")?;
-    // Until the gateway has ended: whoever asks is told that it drains.
-    let desk = door.map(|door| door.staff(&admin, gateway.handle(), wishes)).transpose()?;
-    let desk = Shared::new(desk);
+    // From here on clients count on this process, where there was one before: nothing is a reason to end any more.
     #[cfg(unix)]
-    let offer = offer(path.as_deref(), &gateway, &stop, &desk)?;
+    let before = begun.succession.map(Succession::take_place);
     #[cfg(unix)]
-    drop(begun.before);
+    let has_taken_place = before.is_some();
     #[cfg(not(unix))]
-    let _ = path;
+    let has_taken_place = false;
+    if has_taken_place {
+        tracing::info!("this process has taken the place of the one before");
+    }
+    // Until the gateway has ended: whoever asks is told that it drains.
+    let desk = door.map(|door| door.staff(&admin, gateway.handle(), wishes)).transpose();
+    let desk = Shared::new(or_without(desk, has_taken_place)?);
+    #[cfg(unix)]
+    let offer = begun.place.map(|place| {
+        let offered = Offer::at(place, gateway.handle(), stop.wish(), desk.clone());
+        offered.context("no process can ask for the handover")
+    });
+    #[cfg(unix)]
+    let offer = or_without(offer.transpose(), has_taken_place)?;
+    #[cfg(unix)]
+    drop(before);
     let url = listener::url(gateway.address());
     supervisor::ready(&url);
     supervisor::watch(gateway.handle());
@@ -138,40 +150,43 @@ fn tell_in_time(url: String) {
     }
 }
 
-/// Where a newer process may ask for all that this one has.
-#[cfg(unix)]
-fn offer(
-    path: Option<&Path>,
-    gateway: &Gateway,
-    stop: &Stop,
-    desk: &Shared,
-) -> anyhow::Result<Option<Offer>> {
-    let Some(path) = path else { return Ok(None) };
-    let offer = Offer::at(path, gateway.handle(), stop.wish(), desk.clone());
-    offer.map(Some).with_context(|| format!("no process can ask for the handover at {}", path.display()))
+/// What there is; or nothing, and the reason in the log, where whoever has `no_way_back` goes on without it.
+fn or_without<T>(made: anyhow::Result<Option<T>>, no_way_back: bool) -> anyhow::Result<Option<T>> {
+    match made {
+        Err(error) if no_way_back => {
+            tracing::error!(error = format!("{error:#}"), "the gateway serves without it");
+            Ok(None)
+        }
+        made => made,
+    }
 }
 
-/// The gateway, the socket of its admin API, and the process before, where there is one that hands over.
+/// The gateway and the socket of its admin API; the process before, where there is one that hands over, and where the next one
+/// asks.
 struct Begun {
     gateway: Gateway,
     door: Option<Door>,
     #[cfg(unix)]
-    before: Option<Staying>,
+    succession: Option<Succession>,
+    #[cfg(unix)]
+    place: Option<Place>,
 }
 
 /// Begins, with the sockets of the process before, where there is one that hands over.
 fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<Begun, Failure> {
     let mut opened = Opened::take();
     #[cfg(unix)]
-    if let Some(path) = &plan.handover
+    let path = plan.handover.clone();
+    #[cfg(unix)]
+    if let Some(path) = &path
         && let Some(mut before) = Predecessor::find(path)?
     {
-        let door = match Door::inherited(admin, before.admin.take()) {
+        let door = match Door::inherited(admin, before.take_admin()) {
             Some(door) => Some(door),
             None => Door::open(admin)?,
         };
-        let (gateway, before) = follow(before, plan, rights)?;
-        return Ok(Begun { gateway, door, before: Some(before) });
+        let (gateway, succession, place) = follow(before, plan, rights, path)?;
+        return Ok(Begun { gateway, door, succession: Some(succession), place: Some(place) });
     }
     let door = match opened.admin.take() {
         Some(socket) => Some(Door::of(socket)),
@@ -183,16 +198,29 @@ fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<Begun, Fa
     };
     rights.give_up(plan.listen)?;
     Ok(Begun {
+        #[cfg(unix)]
+        place: path.as_deref().map(place).transpose()?,
         gateway: start_at(plan, socket)?,
         door,
         #[cfg(unix)]
-        before: None,
+        succession: None,
     })
 }
 
-/// Takes the place of the process before.
+/// Where the next process will ask.
 #[cfg(unix)]
-fn follow(before: Predecessor, mut plan: Plan, rights: &Rights<'_>) -> anyhow::Result<(Gateway, Staying)> {
+fn place(path: &Path) -> anyhow::Result<Place> {
+    Place::at(path).with_context(|| format!("no process can ask for the handover at {}", path.display()))
+}
+
+/// Gets ready to take the place of the process before.
+#[cfg(unix)]
+fn follow(
+    before: Predecessor,
+    mut plan: Plan,
+    rights: &Rights<'_>,
+    path: &Path,
+) -> anyhow::Result<(Gateway, Succession, Place)> {
     descriptors::fit(&mut plan);
     let address = plan.listen;
     let is_here = |socket: &TcpListener| {
@@ -205,10 +233,9 @@ fn follow(before: Predecessor, mut plan: Plan, rights: &Rights<'_>) -> anyhow::R
         None => listen(address)?,
     };
     rights.give_up(address)?;
+    let place = place(path)?;
     let (gateway, heritage) = Gateway::builder(plan).inherit(socket).context("cannot start the gateway")?;
-    let before = before.take_over(heritage)?;
-    tracing::info!("this process has taken the place of the one before");
-    Ok((gateway, before))
+    Ok((gateway, before.prepare(heritage)?, place))
 }
 
 /// Listens where the Plan says, and starts the gateway there.

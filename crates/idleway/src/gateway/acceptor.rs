@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, unconstrained, yield_now};
 
 use super::engine::Engine;
-use crate::net::{Approach, accept};
+use crate::net::{Already, Approach, accept};
 use crate::proxy;
 
 /// How long the first clients wait for the first look-up of names.
@@ -50,27 +50,30 @@ impl Acceptor {
         let accepting = runtime.spawn(async move {
             // Who comes before the names were looked up once waits for that with the system, instead of being told that
             // there are no backends. An error says that there is nothing to wait for.
-            tokio::select! {
-                () = stopped.notified() => return,
-                _ = tokio::time::timeout(LOOK_UP, are_resolved) => {}
-            }
+            let mut is_stopped = tokio::select! {
+                () = stopped.notified() => true,
+                _ = tokio::time::timeout(LOOK_UP, are_resolved) => false,
+            };
             if let Some(begin) = begin {
                 // Who has told that there will be a word has ended without it: there is nothing to wait for.
                 tokio::select! {
-                    () = stopped.notified() => return,
-                    _ = begin => {}
+                    () = stopped.notified(), if !is_stopped => return,
+                    _ = begin, if !is_stopped => {}
+                    // Whoever knocks is the one before's.
+                    else => return,
                 }
             }
             let serve = move |stream, peer, admission| {
-                proxy::serve(Arc::clone(&live), Approach::Tcp(stream), peer, admission, Vec::new())
+                proxy::serve(Arc::clone(&live), Approach::Tcp(stream), peer, admission, Already::default())
             };
             let mut listener = Some(listener);
             while let Some(socket) = listener.take() {
                 let mut accepting = pin!(accept(socket, cores.clone(), Arc::clone(&places), serve.clone()));
                 tokio::select! {
-                    () = &mut accepting => {}
-                    () = stopped.notified() => {}
-                    Some(socket) = next.recv() => listener = Some(socket),
+                    () = &mut accepting, if !is_stopped => {}
+                    () = stopped.notified(), if !is_stopped => is_stopped = true,
+                    Some(socket) = next.recv(), if !is_stopped => listener = Some(socket),
+                    else => {}
                 }
                 take_those_who_came(accepting).await;
             }

@@ -130,7 +130,12 @@ impl Handle {
         let (bequest, told) = Bequest::of(live)?;
         live.stage.reach(Readiness::Draining);
         acceptor.stop();
-        telling.begin(runtime.spawn(tell_what_is_held(Arc::clone(live), told, orders.clone())));
+        telling.begin(runtime.spawn(tell_what_is_held(
+            Arc::clone(live),
+            told,
+            orders.clone(),
+            cores.clone(),
+        )));
         Cores::hand_over(cores);
         Some(bequest)
     }

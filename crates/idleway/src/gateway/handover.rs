@@ -4,12 +4,14 @@
 //! Nothing is lost on the way: whoever is connected goes to the new one, with a request that has not run; what runs ends
 //! in the old one. And the limit holds, since the new one has the Slots that the old one has said it has let go.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use idleway_core::BackendKey;
 use tokio::sync::{mpsc, oneshot};
@@ -20,8 +22,11 @@ use super::Gateway;
 use super::places::Places;
 use crate::control::Order;
 use crate::live::{Bequeathed, Heir, Live, LivePool, Taken};
-use crate::net::{Admission, Approach, CoreHandle, Cores, Passed};
+use crate::net::{Admission, Already, Approach, CoreHandle, Cores, Passed};
 use crate::proxy;
+
+/// A core that does nothing for so long stands still.
+const STANDS_STILL: Duration = Duration::from_secs(1);
 
 /// What waits to be taken by the heir.
 const WAITING: usize = 64;
@@ -77,6 +82,7 @@ pub(super) async fn tell_what_is_held(
     live: Arc<Live>,
     mut more: mpsc::Receiver<Bequeathed>,
     orders: mpsc::Sender<Order>,
+    cores: Vec<Arc<CoreHandle>>,
 ) {
     let Some(heir) = live.heir() else { return };
     let pools = live.pools();
@@ -106,6 +112,10 @@ pub(super) async fn tell_what_is_held(
     if !heir.give(Bequeathed::AllTold).await {
         return;
     }
+    pass_each(&cores).await;
+    if !heir.give(Bequeathed::AllMoved).await {
+        return;
+    }
     let mut changes: Vec<_> = pools.iter().map(|pool| pool.slots.held_changes()).collect();
     while !held.is_nothing() {
         let changed = poll_fn(|cx| {
@@ -130,6 +140,16 @@ pub(super) async fn tell_what_is_held(
                 }
             }
         }
+    }
+}
+
+/// Resolves when each core has come to the end of what it had to do: whoever was woken before has taken its first step, and
+/// that is all it takes to be on the way to the heir.
+async fn pass_each(cores: &[Arc<CoreHandle>]) {
+    let end = Instant::now() + STANDS_STILL;
+    for core in cores {
+        // One that has ended has nothing to do, and one that stands still is not waited for.
+        let _ = timeout_at(end, core.runtime().spawn(async {})).await;
     }
 }
 
@@ -219,6 +239,8 @@ pub struct Heritage {
     cores: Vec<Arc<CoreHandle>>,
     orders: mpsc::Sender<Order>,
     begin: Option<oneshot::Sender<()>>,
+    /// Clients, until all of them have come who stood in line.
+    arrivals: Vec<Passed>,
 }
 
 impl Heritage {
@@ -231,6 +253,7 @@ impl Heritage {
             cores: engine.cores.all().to_vec(),
             orders: engine.orders.clone(),
             begin: Some(begin),
+            arrivals: Vec::new(),
         }
     }
 
@@ -251,11 +274,10 @@ impl Heritage {
                 let (done, is_done) = oneshot::channel();
                 let _ = self.orders.send(Order::AllTold { done }).await;
                 let _ = is_done.await;
-                if let Some(begin) = self.begin.take() {
-                    let _ = begin.send(());
-                }
             }
+            Bequeathed::Client(client) if self.begin.is_some() => self.arrivals.push(client),
             Bequeathed::Client(client) => self.welcome(client),
+            Bequeathed::AllMoved => self.begin(),
         }
     }
 
@@ -263,6 +285,14 @@ impl Heritage {
     pub async fn end(mut self) {
         let _ = self.orders.send(Order::PastOver).await;
         self.live.end_past();
+        self.begin();
+    }
+
+    /// Whoever stood in line before comes first, the one who had come first before the others; then clients are accepted.
+    fn begin(&mut self) {
+        self.arrivals
+            .sort_by_key(|client| Reverse(client.waiting.map(|waiting| waiting.in_line.unwrap_or_default())));
+        std::mem::take(&mut self.arrivals).into_iter().for_each(|client| self.welcome(client));
         if let Some(begin) = self.begin.take() {
             let _ = begin.send(());
         }
@@ -270,7 +300,7 @@ impl Heritage {
 
     /// Who was connected to the one before is served as if it had come here. It may have to wait for its place; what the one before
     /// has to tell does not wait for that.
-    fn welcome(&self, Passed { stream, read }: Passed) {
+    fn welcome(&self, Passed { stream, read, waiting }: Passed) {
         // One that has gone meanwhile has no peer.
         let Ok(peer) = stream.peer_addr() else { return };
         let core = Cores::least_busy(&self.cores);
@@ -280,7 +310,10 @@ impl Heritage {
             let Ok(place) = free.acquire_owned().await else { return };
             let admission = Admission::new(seat, place);
             match tokio::net::TcpStream::from_std(stream) {
-                Ok(stream) => proxy::serve(live, Approach::Tcp(stream), peer, admission, read).await,
+                Ok(stream) => {
+                    let already = Already { read, waiting };
+                    proxy::serve(live, Approach::Tcp(stream), peer, admission, already).await;
+                }
                 Err(error) => tracing::debug!(%peer, %error, "the connection was gone before it was served"),
             }
         });

@@ -30,7 +30,7 @@ use crate::event::Events;
 use crate::hook::Hook;
 use crate::message::RequestId;
 use crate::net::wire::Wire;
-use crate::net::{Admission, Approach, Cores, PipeEnd, Told, pipe};
+use crate::net::{Admission, Already, Approach, Cores, PipeEnd, Told, pipe};
 use crate::proxy;
 
 /// A gateway that is a part of another program's server: it answers what it is given, on the runtime that it was mounted
@@ -97,7 +97,7 @@ impl Mount {
             // What is done for the pools goes on as long as somebody waits for it.
             let live = Arc::clone(&serving.engine.live);
             tokio::select! {
-                () = proxy::serve(live, approach, peer, admission, Vec::new()) => {}
+                () = proxy::serve(live, approach, peer, admission, Already::default()) => {}
                 () = serving.cut.notified() => {}
             }
         });

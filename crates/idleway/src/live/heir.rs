@@ -22,6 +22,8 @@ pub enum Bequeathed {
     AllTold,
     /// A client's connection.
     Client(Passed),
+    /// All who stood in line have been told: whoever comes from here on came later.
+    AllMoved,
 }
 
 /// Slots of a backend.

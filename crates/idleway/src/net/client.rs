@@ -67,6 +67,33 @@ pub struct Passed {
     pub stream: std::net::TcpStream,
     /// What was read from it and not answered: whole requests or the beginning of one.
     pub read: Vec<u8>,
+    /// For how long the first of these has been waited for, where it was whole and had its turn.
+    pub waiting: Option<Waiting>,
+}
+
+/// A request that has its turn, and no Slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Since its head had come.
+    pub age: Duration,
+    /// Since it stands in line, if it does.
+    pub in_line: Option<Duration>,
+}
+
+impl Waiting {
+    /// When its head had come, and since when it stands in line, if it does.
+    pub(crate) fn since(&self) -> (Instant, Option<Instant>) {
+        let now = Instant::now();
+        let ago = |time: Duration| now.checked_sub(time).unwrap_or(now);
+        (ago(self.age), self.in_line.map(ago))
+    }
+}
+
+/// What another process has had of a connection before.
+#[derive(Debug, Default)]
+pub(crate) struct Already {
+    pub(crate) read: Vec<u8>,
+    pub(crate) waiting: Option<Waiting>,
 }
 
 /// The client has gone: how it showed.
@@ -114,6 +141,8 @@ pub(crate) struct Client {
     answering: bool,
     /// Its FIN has come, and is not taken for a departure.
     question: Option<Box<Question>>,
+    /// Of the request that was put back.
+    waiting: Option<Waiting>,
 }
 
 impl Client {
@@ -138,6 +167,7 @@ impl Client {
             knows_interim: false,
             answering: false,
             question: None,
+            waiting: None,
         }
     }
 
@@ -170,26 +200,30 @@ impl Client {
         let mut begun = self.wire.inbox_len() > 0;
         self.clock.set_after(if begun { limits.head_timeout } else { limits.keep_alive });
         let mut has_looked = false;
-        poll_fn(|cx| loop {
-            match self.wire.poll_head(cx, |bytes| reader.request(bytes)) {
-                Poll::Ready(Ok(head)) => return Poll::Ready(self.begin(head, limits)),
-                Poll::Ready(Err(ReadFault::Refused(refusal))) => return Poll::Ready(Next::Refused(refusal)),
-                Poll::Ready(Err(_)) => return Poll::Ready(Next::Over),
-                Poll::Pending => {}
+        poll_fn(|cx| {
+            loop {
+                match self.wire.poll_head(cx, |bytes| reader.request(bytes)) {
+                    Poll::Ready(Ok(head)) => return Poll::Ready(self.begin(head, limits)),
+                    Poll::Ready(Err(ReadFault::Refused(refusal))) => {
+                        return Poll::Ready(Next::Refused(refusal));
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(Next::Over),
+                    Poll::Pending => {}
+                }
+                if !begun && self.wire.inbox_len() > 0 {
+                    begun = true;
+                    self.clock.set_after(limits.head_timeout);
+                }
+                if begun || !(leave.as_mut().poll(cx).is_ready() || self.core.wants_no_idle()) {
+                    ready!(self.clock.poll_over(cx));
+                    return Poll::Ready(if begun { Next::TooSlow } else { Next::Over });
+                }
+                // What has come already is served: of a new connection the event loop may not have told yet.
+                if std::mem::replace(&mut has_looked, true) {
+                    return Poll::Ready(Next::Leaving);
+                }
+                self.wire.look_itself();
             }
-            if !begun && self.wire.inbox_len() > 0 {
-                begun = true;
-                self.clock.set_after(limits.head_timeout);
-            }
-            if begun || !(leave.as_mut().poll(cx).is_ready() || self.core.wants_no_idle()) {
-                ready!(self.clock.poll_over(cx));
-                return Poll::Ready(if begun { Next::TooSlow } else { Next::Over });
-            }
-            // What has come already is served: of a new connection the event loop may not have told yet.
-            if std::mem::replace(&mut has_looked, true) {
-                return Poll::Ready(Next::Leaving);
-            }
-            self.wire.look_itself();
         })
         .await
     }
@@ -207,16 +241,23 @@ impl Client {
     }
 
     /// The request at its turn is to be read again, as if it had not been: its head, and so much of its body.
-    pub(crate) fn put_back(&mut self, request: Vec<u8>) {
+    pub(crate) fn put_back(&mut self, request: Vec<u8>, waiting: Option<Waiting>) {
         self.wire.put_back(request);
+        self.waiting = waiting;
+    }
+
+    /// For how long the request at its turn had been waited for when it was put back, if it was.
+    pub(crate) fn take_waiting(&mut self) -> Option<Waiting> {
+        self.waiting.take()
     }
 
     /// The connection, for another process, with what was read of it and not answered; none where it has failed, or is
     /// no socket.
     pub(crate) async fn hand_over(mut self, silence: Duration) -> Option<Passed> {
         self.flush(silence).await.ok()?;
+        let waiting = self.waiting;
         match self.wire.into_parts() {
-            (Approach::Tcp(stream), read) => Some(Passed { stream: stream.into_std().ok()?, read }),
+            (Approach::Tcp(stream), read) => Some(Passed { stream: stream.into_std().ok()?, read, waiting }),
             (Approach::Pipe(..), _) => None,
         }
     }

@@ -44,6 +44,7 @@ pub(super) async fn forward<'a>(
             Ok(permit) => permit,
             Err(refusal) if is_elsewhere_now(refusal.reason, pool, live) && upload.is_at_hand(client) => {
                 luggage.upload = Some(upload);
+                luggage.waited = now.elapsed();
                 return Err(Stop::Removed(refused(refusal, last_failure, pool, asking)));
             }
             Err(refusal) => return Err(refused(refusal, last_failure, pool, asking).into()),
@@ -58,7 +59,7 @@ pub(super) async fn forward<'a>(
             client.confirm().await?;
         }
         let granted = Instant::now();
-        record.granted(&backend, granted, permit.waited());
+        record.granted(&backend, granted, permit.waited() + std::mem::take(&mut luggage.waited));
         pool.works.note(permit.slot(), request, way.route.spelled());
         if let Some(failure) = &last_failure {
             pool.metrics.retries.of(&failure.reject).increment();

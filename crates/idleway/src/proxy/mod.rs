@@ -50,23 +50,23 @@ use crate::hook::Changes;
 use crate::live::{Bequeathed, Live, LivePool, Snapshot};
 use crate::message::Request;
 use crate::metrics::{self, Series};
-use crate::net::{Admission, Approach, Client, Departed, Next};
+use crate::net::{Admission, Already, Approach, Client, Departed, Next, Waiting};
 use crate::route::{Asked, Route, Visible};
 
 /// Serves one client connection: its requests in order, until it ends.
 ///
-/// `read` is what another process has read of it before.
+/// `already` is what another process has had of it before.
 pub(crate) async fn serve(
     live: Arc<Live>,
     stream: Approach,
     peer: SocketAddr,
     admission: Admission,
-    read: Vec<u8>,
+    already: Already,
 ) {
     let core = Arc::clone(admission.seat.core());
     let mut snapshot = live.snapshot();
     let mut client = Client::new(stream, peer, Arc::clone(&core), snapshot.client.head_timeout);
-    client.put_back(read);
+    client.put_back(already.read, already.waiting);
     let mut leave = pin!(core.leave().notified());
     let ended = loop {
         let next = client.next_request(&snapshot.client, leave.as_mut()).await;
@@ -102,7 +102,7 @@ pub(crate) async fn serve(
 // since this one holds them all.
 const _: fn(Arc<Live>, Approach, SocketAddr, Admission) = |live, stream, peer, admission| {
     fn is_send(_: impl Send) {}
-    is_send(serve(live, stream, peer, admission, Vec::new()));
+    is_send(serve(live, stream, peer, admission, Already::default()));
 };
 
 /// Gives the connection to the process that takes this one's place, if there is one; else it ends.
@@ -156,11 +156,16 @@ impl From<Departed> for Stop {
 /// One request, one answer, one line in the log.
 async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head: Box<RequestHead>) -> Ended {
     let peer = client.peer();
-    let request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
+    let mut request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
+    let mut luggage = Luggage::default();
+    if let Some(waiting) = client.take_waiting() {
+        (request.arrived, luggage.joined) = waiting.since();
+        luggage.waited = waiting.in_line.unwrap_or_default();
+    }
+    let request = request;
     let changes;
     let later = Succession::default();
     let mut record = Record::new(&request, live, snapshot);
-    let mut luggage = Luggage::default();
     let travelled = match admitted(client, live, &request).await {
         Err(stop) => Err(stop),
         Ok(made) => {
@@ -230,6 +235,8 @@ struct Luggage {
     upload: Option<Upload>,
     /// When it stood in line first.
     joined: Option<Instant>,
+    /// How long it has stood in lines that are no more.
+    waited: Duration,
     /// How long it may wait, where it said so itself and that holds.
     applied: Option<u64>,
 }
@@ -238,7 +245,9 @@ impl Luggage {
     /// Has the client's connection stand as if the request had not been read; false where that cannot be.
     fn put_back(&mut self, client: &mut Client, request: &Request) -> bool {
         let Some(body) = self.upload.as_ref().and_then(Upload::as_received) else { return false };
-        client.put_back([request.head.as_received(), &body].concat());
+        let waiting =
+            Waiting { age: request.arrived.elapsed(), in_line: self.joined.map(|joined| joined.elapsed()) };
+        client.put_back([request.head.as_received(), &body].concat(), Some(waiting));
         true
     }
 }

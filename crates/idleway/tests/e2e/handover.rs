@@ -38,7 +38,7 @@ impl Succession {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 while let Some(bequeathed) = bequest.next().await {
-                    let is_all = matches!(bequeathed, Bequeathed::AllTold);
+                    let is_all = matches!(bequeathed, Bequeathed::AllMoved);
                     heritage.take(bequeathed).await;
                     if is_all {
                         begun.send(()).unwrap();
@@ -159,6 +159,7 @@ fn a_process_that_ends_without_a_word_is_not_believed_to_be_idle() {
         let name = backend.url().trim_start_matches("http://").to_owned();
         heritage.take(Bequeathed::Held(taken(&name, 1))).await;
         heritage.take(Bequeathed::AllTold).await;
+        heritage.take(Bequeathed::AllMoved).await;
     });
     let mut client = Client::asking(&gateway, get("/work"));
     until_slots(&gateway, "one in line", |slots| (slots.resting, slots.waiting) == (1, 1));
@@ -213,6 +214,7 @@ fn what_is_in_doubt_is_proved_by_the_last_one() {
     runtime.block_on(async {
         heritage.take(Bequeathed::Held(taken(&name, 1))).await;
         heritage.take(Bequeathed::AllTold).await;
+        heritage.take(Bequeathed::AllMoved).await;
     });
     let mut gateways = Succession { socket, gateway: middle, config, leaving: Vec::new() };
     gateways.next();
@@ -263,6 +265,7 @@ fn nothing_is_idle_before_all_has_been_told() {
     });
     assert_eq!((gateway.slots().idle, gateway.slots().resting), (0, 1));
     runtime.block_on(heritage.take(Bequeathed::AllTold));
+    runtime.block_on(heritage.take(Bequeathed::AllMoved));
     assert_eq!(gateway.slots().idle, 1);
     assert_eq!(ask(&gateway, get("/")).text(), "a");
     runtime.block_on(heritage.end());
