@@ -151,6 +151,8 @@ impl Predecessor {
     /// There is no thread or no connection to be had; the one before goes on as it was.
     pub(crate) fn prepare(mut self, mut heritage: Heritage) -> anyhow::Result<Succession> {
         let staying = Staying { _open: self.parcels.other()? };
+        // Who needs them has them: as long as they are held anywhere, the system lets clients in.
+        (self.socket, self.admin) = (None, None);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (go, may_go) = sync_channel::<()>(1);
         let (begun, has_begun) = sync_channel(1);

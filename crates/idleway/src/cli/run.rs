@@ -75,6 +75,9 @@ fn address_or_off(text: &str) -> Result<AddressOrOff, String> {
 
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     log::start(&args.log);
+    let mut stop = Stop::catch().context("cannot catch signals")?;
+    // From here on SIGHUP is no reason to end, however long it takes to begin.
+    let hangups = reload::Hangups::catch().context("cannot catch signals")?;
     let overrides = Overrides { listen: args.listen, threads: args.threads };
     let file = args.urls.is_empty().then(|| args.config.clone().unwrap_or_else(find::find));
     let source = file.as_deref().map(Source::read).transpose()?;
@@ -90,9 +93,6 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         plan.admin.listen = admin;
     }
     let admin = plan.admin.clone();
-    let mut stop = Stop::catch().context("cannot catch signals")?;
-    // From here on SIGHUP is no reason to end, however long it takes to begin.
-    let hangups = reload::Hangups::catch().context("cannot catch signals")?;
     let origin = reload::Origin { file, overrides, listen: plan.listen, admin: of_file };
     let begun = begin(plan, &admin, &Rights::of(args, origin.file.as_deref()))?;
     let (gateway, door) = (begun.gateway, begun.door);

@@ -234,9 +234,7 @@ impl Held {
 /// How a gateway that takes the place of another learns of it.
 #[derive(Debug)]
 pub struct Heritage {
-    live: Arc<Live>,
-    places: Arc<Places>,
-    cores: Vec<Arc<CoreHandle>>,
+    host: Arc<Host>,
     orders: mpsc::Sender<Order>,
     begin: Option<oneshot::Sender<()>>,
     /// Clients, until all of them have come who stood in line.
@@ -248,9 +246,11 @@ impl Heritage {
         let engine = &gateway.engine;
         engine.live.begin_past();
         Self {
-            live: Arc::clone(&engine.live),
-            places: Arc::clone(&engine.places),
-            cores: engine.cores.all().to_vec(),
+            host: Arc::new(Host {
+                live: Arc::clone(&engine.live),
+                places: Arc::clone(&engine.places),
+                cores: engine.cores.all().to_vec(),
+            }),
             orders: engine.orders.clone(),
             begin: Some(begin),
             arrivals: Vec::new(),
@@ -259,50 +259,76 @@ impl Heritage {
 
     /// Takes what the one before leaves.
     pub async fn take(&mut self, bequeathed: Bequeathed) {
-        match bequeathed {
-            // An order is lost only where this gateway has ended itself.
-            Bequeathed::Held(taken) => {
-                let _ = self.orders.send(Order::Held(taken)).await;
-            }
-            Bequeathed::Doubted(taken) => {
-                let _ = self.orders.send(Order::Doubted(taken)).await;
-            }
-            Bequeathed::Ordered(ordered) => {
-                let _ = self.orders.send(Order::Ordered(ordered)).await;
-            }
+        // An order is lost only where this gateway has ended itself.
+        let order = match bequeathed {
+            Bequeathed::Held(taken) => Order::Held(taken),
+            Bequeathed::Doubted(taken) => Order::Doubted(taken),
+            Bequeathed::Ordered(ordered) => Order::Ordered(ordered),
             Bequeathed::AllTold => {
                 let (done, is_done) = oneshot::channel();
                 let _ = self.orders.send(Order::AllTold { done }).await;
                 let _ = is_done.await;
+                return;
             }
-            Bequeathed::Client(client) if self.begin.is_some() => self.arrivals.push(client),
-            Bequeathed::Client(client) => self.welcome(client),
-            Bequeathed::AllMoved => self.begin(),
-        }
+            Bequeathed::Client(client) if self.begin.is_some() => return self.arrivals.push(client),
+            Bequeathed::Client(client) => {
+                self.host.welcome(client);
+                return;
+            }
+            Bequeathed::AllMoved => return self.begin().await,
+        };
+        let _ = self.orders.send(order).await;
     }
 
     /// The one before has ended: what it has not let go rests until a probe is answered.
     pub async fn end(mut self) {
         let _ = self.orders.send(Order::PastOver).await;
-        self.live.end_past();
-        self.begin();
+        self.host.live.end_past();
+        self.begin().await;
     }
 
-    /// Whoever stood in line before comes first, the one who had come first before the others; then clients are accepted.
-    fn begin(&mut self) {
-        self.arrivals
-            .sort_by_key(|client| Reverse(client.waiting.map(|waiting| waiting.in_line.unwrap_or_default())));
-        std::mem::take(&mut self.arrivals).into_iter().for_each(|client| self.welcome(client));
+    /// Whoever stood in line before comes first; then clients are accepted.
+    async fn begin(&mut self) {
+        let (host, arrivals) = (Arc::clone(&self.host), std::mem::take(&mut self.arrivals));
+        // Where its own time is kept.
+        let runtime = host.cores.first().map(|core| core.runtime().clone());
+        if let Some(runtime) = runtime {
+            let _ = runtime.spawn(async move { host.welcome_all(arrivals).await }).await;
+        }
         if let Some(begin) = self.begin.take() {
             let _ = begin.send(());
         }
     }
+}
 
-    /// Who was connected to the one before is served as if it had come here. It may have to wait for its place; what the one before
-    /// has to tell does not wait for that.
-    fn welcome(&self, Passed { stream, read, waiting }: Passed) {
+/// A gateway, for the clients of the one before.
+#[derive(Debug)]
+struct Host {
+    live: Arc<Live>,
+    places: Arc<Places>,
+    cores: Vec<Arc<CoreHandle>>,
+}
+
+impl Host {
+    /// Serves all of them: first those who stood in line, the one who had come first before the others.
+    async fn welcome_all(&self, mut clients: Vec<Passed>) {
+        let in_line = |client: &Passed| client.waiting.and_then(|waiting| waiting.in_line);
+        clients.sort_by_key(|client| Reverse(in_line(client)));
+        let end = Instant::now() + STANDS_STILL;
+        for client in clients {
+            let is_in_line = in_line(&client).is_some();
+            if let Some(core) = self.welcome(client).filter(|_| is_in_line) {
+                // One after the other, whatever their cores.
+                let _ = timeout_at(end, core.runtime().spawn(async {})).await;
+            }
+        }
+    }
+
+    /// Who was connected to the one before is served as if it had come here; answers on which core. It may have to wait for its
+    /// place; what the one before has to tell does not wait for that.
+    fn welcome(&self, Passed { stream, read, waiting }: Passed) -> Option<&Arc<CoreHandle>> {
         // One that has gone meanwhile has no peer.
-        let Ok(peer) = stream.peer_addr() else { return };
+        let peer = stream.peer_addr().ok()?;
         let core = Cores::least_busy(&self.cores);
         let seat = core.seat();
         let (live, free) = (Arc::clone(&self.live), Arc::clone(self.places.free()));
@@ -317,5 +343,6 @@ impl Heritage {
                 Err(error) => tracing::debug!(%peer, %error, "the connection was gone before it was served"),
             }
         });
+        Some(core)
     }
 }
