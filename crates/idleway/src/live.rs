@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 use idleway_core::{BackendKey, Time};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 pub(crate) use self::backend::Backend;
 pub(crate) use self::exports::{Export, Exports};
@@ -63,6 +63,7 @@ pub(crate) struct Live {
     pub(crate) failures: Failures,
     exports: OnceLock<Exports>,
     heir: OnceLock<Heir>,
+    has_heir: Notify,
     /// The process before this one has ended, or there was none.
     past: watch::Sender<bool>,
     via: String,
@@ -95,6 +96,7 @@ impl Live {
             failures: Failures::default(),
             exports: OnceLock::new(),
             heir: OnceLock::new(),
+            has_heir: Notify::new(),
             past: watch::Sender::new(true),
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
             keys: Keys::default(),
@@ -212,7 +214,14 @@ impl Live {
 
     /// From now on there is one; answers whether there was none before.
     pub(crate) fn set_heir(&self, heir: Heir) -> bool {
-        self.heir.set(heir).is_ok()
+        let is_first = self.heir.set(heir).is_ok();
+        self.has_heir.notify_one();
+        is_first
+    }
+
+    /// Resolves when there is one. For one listener.
+    pub(crate) async fn heir_is_there(&self) {
+        self.has_heir.notified().await;
     }
 
     /// Notes what came of a reload, and tells whoever looks on.

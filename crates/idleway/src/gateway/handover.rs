@@ -239,17 +239,22 @@ pub struct Heritage {
     begin: Option<oneshot::Sender<()>>,
     /// Clients, until all of them have come who stood in line.
     arrivals: Vec<Passed>,
+    /// Ends when each of them has its place, and nobody else can come.
+    all_placed: mpsc::Receiver<()>,
 }
 
 impl Heritage {
     pub(super) fn new(gateway: &Gateway, begin: oneshot::Sender<()>) -> Self {
         let engine = &gateway.engine;
         engine.live.begin_past();
+        let (placing, all_placed) = mpsc::channel(1);
         Self {
+            all_placed,
             host: Arc::new(Host {
                 live: Arc::clone(&engine.live),
                 places: Arc::clone(&engine.places),
                 cores: engine.cores.all().to_vec(),
+                placing,
             }),
             orders: engine.orders.clone(),
             begin: Some(begin),
@@ -283,8 +288,13 @@ impl Heritage {
     /// The one before has ended: what it has not let go rests until a probe is answered.
     pub async fn end(mut self) {
         let _ = self.orders.send(Order::PastOver).await;
-        self.host.live.end_past();
         self.begin().await;
+        let Self { host, mut all_placed, .. } = self;
+        let live = Arc::clone(&host.live);
+        drop(host);
+        // Whoever waits for a place in a full house is somebody who comes, still.
+        let _ = all_placed.recv().await;
+        live.end_past();
     }
 
     /// Whoever stood in line before comes first; then clients are accepted.
@@ -307,6 +317,8 @@ struct Host {
     live: Arc<Live>,
     places: Arc<Places>,
     cores: Vec<Arc<CoreHandle>>,
+    /// Held by whoever waits for a place.
+    placing: mpsc::Sender<()>,
 }
 
 impl Host {
@@ -331,9 +343,11 @@ impl Host {
         let peer = stream.peer_addr().ok()?;
         let core = Cores::least_busy(&self.cores);
         let seat = core.seat();
-        let (live, free) = (Arc::clone(&self.live), Arc::clone(self.places.free()));
+        let (live, free, placing) =
+            (Arc::clone(&self.live), Arc::clone(self.places.free()), self.placing.clone());
         core.runtime().spawn(async move {
             let Ok(place) = free.acquire_owned().await else { return };
+            drop(placing);
             let admission = Admission::new(seat, place);
             match tokio::net::TcpStream::from_std(stream) {
                 Ok(stream) => {

@@ -137,7 +137,11 @@ impl Gateway {
         let drained = async {
             if !delay.is_zero() {
                 tracing::info!(?delay, "not ready any more; clients are accepted until the delay is over");
-                tokio::time::sleep(delay).await;
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    // It has those who come from now on.
+                    () = engine.live.heir_is_there() => {}
+                }
             }
             acceptor.stop();
             // First the listening socket is closed, so that whoever comes now is refused by the system.

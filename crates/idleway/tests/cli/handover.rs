@@ -107,6 +107,55 @@ fn the_admin_api_goes_over_too() {
     std::fs::remove_dir_all(&runtime).unwrap();
 }
 
+/// It was told to stop, and works still: whoever starts next is told what is busy, and gets who waits.
+#[test]
+fn one_that_stops_hands_over_too() {
+    let backend = Running::backend(&["--delay", "1s"]);
+    for delay in ["0", "60s"] {
+        let (_, config) =
+            configuration(&format!("stops-{delay}"), &[&backend], &format!("drain_delay = \"{delay}\"\n"));
+        let mut before = run(&config);
+        // The port is the system's choice: the next one that has to listen itself has another.
+        let running = send(&before.url, "POST /process", "[1]");
+        backend.until(|witness| witness["now"] == 1);
+        let waiting = send(&before.url, "POST /process", "[2]");
+        before.signal("-TERM");
+        let mut after = run(&config);
+        let newcomer = send(&after.url, "POST /process", "[3]");
+        for (data, client) in [(1, running), (2, waiting), (3, newcomer)] {
+            let (status, told) = answer(client);
+            assert_eq!((status, &told["data"]), (200, &json!([data])), "{delay}");
+        }
+        assert_eq!(before.exit_code(), Some(0));
+        after.signal("-KILL");
+        assert_eq!(after.exit_code(), None);
+        assert_eq!(backend.witness()["overlaps"], 0);
+    }
+}
+
+/// What somebody has at the path is his, and no reason to lose what runs.
+#[test]
+fn a_file_at_the_path_stays_and_the_older_one_goes_on() {
+    let backend = Running::backend(&[]);
+    let (socket, config) = configuration("file", &[&backend], "");
+    std::fs::write(&socket, "precious").unwrap();
+    let (code, _, stderr) = ended_on(idleway(&["run", "--config", &config]), "");
+    assert!(code == 1 && stderr.contains("what is there is no socket, and stays"), "{code} {stderr}");
+    assert_eq!(std::fs::read_to_string(&socket).unwrap(), "precious");
+    std::fs::remove_file(&socket).unwrap();
+    // Another one has its place in a folder where nothing can be made.
+    let before = run(&config);
+    let folder = PathBuf::from(&config).with_file_name("none");
+    std::os::unix::fs::symlink(&socket, &folder).unwrap();
+    let other =
+        std::fs::read_to_string(&config).unwrap().replace(socket.to_str().unwrap(), folder.to_str().unwrap());
+    let path = PathBuf::from(&config).with_file_name("other.toml");
+    std::fs::write(&path, other).unwrap();
+    let (code, _, stderr) = ended_on(idleway(&["run", "--config", path.to_str().unwrap()]), "");
+    assert!(code == 1 && stderr.contains("no process can ask for the handover"), "{code} {stderr}");
+    assert_eq!(before.call("POST /process", "[1]").0, 200, "nothing has happened to it");
+}
+
 /// One that asks and goes away, one that says nonsense, and one of which the file is bad.
 #[test]
 fn who_does_not_get_ready_changes_nothing() {
