@@ -350,8 +350,7 @@ impl Test {
             }
             Call::DoubtElsewhere(key, slots) => {
                 let effects = self.real.dispatcher.doubt_elsewhere(now, key, slots);
-                self.naive
-                    .doubt_elsewhere(key, slots as usize, &mut |name| self.real.collect(now, name));
+                self.naive.doubt_elsewhere(key, slots as usize, &mut |name| self.real.collect(now, name));
                 effects
             }
             Call::Watch(key) => {
