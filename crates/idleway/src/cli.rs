@@ -10,6 +10,7 @@ mod explain;
 mod find;
 mod made;
 mod run;
+mod top;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -18,8 +19,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use idleway::config::Faults;
 
-pub(crate) use self::run::start;
-use crate::{colour, demo, witness};
+pub(crate) use self::run::{AddressOrOff, address_or_off, start};
+use crate::{colour, demo, load, witness};
 
 /// An API gateway that sends a request to an idle backend, never to a busy one.
 #[derive(Debug, Parser)]
@@ -30,6 +31,7 @@ Examples:
   idleway run --config idleway.toml     the gateway as a file says
   idleway check idleway.toml            what is wrong with a file, or what it means
   idleway status                        how the gateway stands, and what each slot is at
+  idleway top                           the same, live
 
 Exit codes:
   0   all is well
@@ -51,12 +53,16 @@ struct Cli {
 enum Command {
     /// Run the gateway.
     Run(run::RunArgs),
-    /// Run five backends and the gateway in front of them, and say what to try.
+    /// Run five backends, the gateway in front of them and a load, and show all of it in a dashboard.
     Demo(demo::DemoArgs),
+    /// Send a gateway a gentle and changing load, whichever gateway it is.
+    Load(load::LoadArgs),
     /// Run a generic backend: one request at a time, and a count of it at /witness.
     Backend(backend::BackendArgs),
     /// Show how a gateway that runs stands: its pools, its backends, what each slot is at, who waits.
     Status(admin::StatusArgs),
+    /// Look at a gateway while it runs, live: the same and more, on a terminal.
+    Top(top::TopArgs),
     /// Send a backend no new requests, and wait until nothing is at work there.
     Drain(admin::DrainArgs),
     /// Send a backend requests again.
@@ -104,8 +110,10 @@ pub(crate) fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Load(args) => load::load(&args),
         Command::Backend(args) => backend::backend(&args).map_err(Failure::from),
         Command::Status(args) => admin::status(&args),
+        Command::Top(args) => top::top(&args),
         Command::Drain(args) => admin::drain(&args),
         Command::Ready(args) => admin::set_mode(&args, "ready"),
         Command::Maintenance(args) => admin::set_mode(&args, "maintenance"),

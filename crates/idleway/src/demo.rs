@@ -1,11 +1,13 @@
-//! `idleway demo`: backends in processes of their own, so that one can be killed, and the gateway in this one.
+//! `idleway demo`, the show: backends in processes of their own, so that one can be killed; the gateway, a load and the dashboard
+//! in this one.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -13,7 +15,9 @@ use clap::Args;
 use idleway::Stop;
 use idleway::config::Overrides;
 
-use crate::cli::{self, Failure, say};
+use crate::cli::{self, AddressOrOff, Failure, say};
+use crate::desk::{Desk, Door};
+use crate::load::{Load, Wave};
 use crate::{listener, log};
 
 /// Backends of the demo.
@@ -21,28 +25,52 @@ const BACKENDS: u16 = 5;
 /// The silence after which a backend is given up: that of the program Idleway grew from.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What the gateway lets wait while there is a load.
+const LINE: usize = 50;
+const WAIT: Duration = Duration::from_secs(60);
+/// How long what runs at the end may take beyond the work on one request.
+const CURTAIN: Duration = Duration::from_secs(1);
+/// Who may wait for an answer of the demo at once.
+const CLIENTS: usize = 80;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  idleway demo                                  on the ports 5000 and 6000 to 6004
-  idleway demo --listen 127.0.0.1:8080 --first-port 7000 --delay 500ms")]
+  idleway demo --open                           and look at it in the browser
+  idleway demo --no-load                        as quiet as it can be, to try things by hand
+  idleway demo --listen 127.0.0.1:8080 --first-port 7000 --delay 500ms
+
+The show: a gentle load that swells and ebbs; now and then a burst of requests, one that takes long, a backend that is killed and comes
+back. Each is told in the log.")]
 pub(crate) struct DemoArgs {
     /// Where to accept clients [default: 127.0.0.1:5000].
     #[arg(short, long, value_name = "ADDRESS", env = "IDLEWAY_LISTEN", hide_env_values = true)]
     listen: Option<SocketAddr>,
+    /// Where the dashboard and the admin API answer, or `off` [default: 127.0.0.1:5001].
+    #[arg(long, value_name = "ADDRESS", env = "IDLEWAY_ADMIN_LISTEN", hide_env_values = true, value_parser = cli::address_or_off)]
+    admin: Option<AddressOrOff>,
     /// The port of the first backend, the others follow; 0 for free ones.
     #[arg(long, value_name = "PORT", default_value_t = 6000, value_parser = clap::value_parser!(u16).range(..=65_000))]
     first_port: u16,
     /// How long a backend works on a request.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = cli::duration)]
     delay: Duration,
+    /// No load but yours, no line and no events.
+    #[arg(long)]
+    no_load: bool,
+    /// The load alone: no burst, no slow request, no backend that dies.
+    #[arg(long)]
+    no_events: bool,
+    /// Open the dashboard in the browser.
+    #[arg(long)]
+    open: bool,
     #[command(flatten)]
     log: log::LogArgs,
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     log::start(&args.log);
-    let stop = Stop::catch().context("cannot catch signals")?;
+    let mut stop = Stop::catch().context("cannot catch signals")?;
     let ports = (0..BACKENDS).map(|nth| if args.first_port == 0 { 0 } else { args.first_port + nth });
     let mut backends: Vec<Backend> =
         ports.map(|port| Backend::start(port, args.delay)).collect::<anyhow::Result<_>>()?;
@@ -51,33 +79,80 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let mut plan = Overrides { listen: args.listen, threads: None }.over_urls(&urls)?;
     for pool in &mut plan.pools {
         pool.timeout = TIMEOUT;
+        if !args.no_load {
+            (pool.queue.length, pool.queue.wait) = (LINE, WAIT);
+        }
     }
+    // What waits at the end is told so: nobody wants to wait for a show to end.
+    plan.drain_timeout = args.delay + CURTAIN;
+    if let Some(AddressOrOff(admin)) = args.admin {
+        plan.admin.listen = admin;
+    }
+    let admin = plan.admin.clone();
+    let door = Door::open(&admin)?;
     let gateway = cli::start(plan)?;
+    log::count_losses(gateway.handle());
+    let desk = door.map(|door| door.staff(&admin, gateway.handle(), None)).transpose()?;
+    let dashboard = desk.as_ref().map(Desk::invitation);
     let url = listener::url(gateway.address());
     say(&url);
-    say(&welcome(&url, &backends, args.delay));
-    for backend in &mut backends {
-        backend.watch();
+    say(&welcome(&url, dashboard.as_deref(), &backends, args));
+    if let Some(dashboard) = dashboard.filter(|_| args.open) {
+        open(&dashboard);
     }
+    backends.iter_mut().for_each(Backend::watch);
+    let mut show = None;
+    let mut quiet = None;
+    match args.no_load {
+        true => quiet = Some(backends),
+        false => show = Some(Show::begin(&url, backends, args)?),
+    }
+    stop.wait();
+    // First whoever asks, then whoever answers.
+    let backends = show.map(Show::end).or(quiet);
     // Told twice, it has not ended in order.
-    stop.end(gateway).map(|_| ()).ok_or(Failure::Found(1))
+    let ended = stop.end(gateway).map(|_| ()).ok_or(Failure::Found(1));
+    drop((backends, desk));
+    ended
 }
 
-fn welcome(url: &str, backends: &[Backend], delay: Duration) -> String {
+/// Shows a page to whoever sits in front of this machine.
+fn open(url: &str) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut command = Command::new(program);
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Err(error) = command.spawn() {
+        tracing::warn!(program, %error, "the browser cannot be opened: use the address above");
+    }
+}
+
+fn welcome(url: &str, dashboard: Option<&str>, backends: &[Backend], args: &DemoArgs) -> String {
+    let delay = args.delay;
     let list: String =
         backends.iter().map(|backend| format!("  {}  pid {}\n", backend.url, backend.child.id())).collect();
     let (pid, witness) = backends.first().map_or((0, ""), |first| (first.child.id(), first.url.as_str()));
     let post = format!("curl -X POST {url}/process -H 'Content-Type: application/json'");
+    let dashboard = dashboard.map_or_else(String::new, |dashboard| {
+        format!("\nThe dashboard, where you may change something by this address once (or `idleway top`):\n\n  {dashboard}\n")
+    });
+    let load = match args.no_load {
+        true => "",
+        false => "\nA load swells and ebbs, and what cannot be answered waits in line; --no-load for none.\n",
+    };
+    let six = match args.no_load {
+        true => "Six at once: five are answered together, the sixth is refused at once.",
+        false => "Six at once: whoever finds no idle backend waits in line.",
+    };
     format!(
         "
 The gateway is in front of {count} backends; each works {delay:?} on a request, one at a time:
-{list}
+{list}{dashboard}{load}
 Try in another terminal:
 
-  # One request, answered after {delay:?}.
+  # One request, answered after {delay:?} of work.
   {post} -d '{{\"task\": \"data analysis\"}}'
 
-  # Six at once: five are answered together, the sixth is refused at once.
+  # {six}
   for i in 1 2 3 4 5 6; do {post} -sd \"{{\\\"task\\\": $i}}\" & done; wait
 
   # What a backend has counted: never more than one at once.
@@ -90,6 +165,85 @@ Ctrl-C ends the demo.
 ",
         count = backends.len(),
     )
+}
+
+/// What goes on while somebody looks: a load, and the events that are told of in the log.
+struct Show {
+    end: SyncSender<()>,
+    thread: JoinHandle<Vec<Backend>>,
+    wave: Wave,
+}
+
+/// What happens, and how long after the one before.
+#[derive(Debug, Clone, Copy)]
+enum Scene {
+    Burst,
+    Slow,
+    Kill,
+    Return,
+}
+
+/// Again and again.
+const SCENES: [(u64, Scene); 5] =
+    [(8, Scene::Burst), (14, Scene::Slow), (10, Scene::Kill), (6, Scene::Burst), (14, Scene::Return)];
+
+impl Show {
+    fn begin(url: &str, mut backends: Vec<Backend>, args: &DemoArgs) -> anyhow::Result<Self> {
+        let load = Load::start(url, CLIENTS)?;
+        // So many that most backends are at work, and now and then all.
+        let rate = (f64::from(BACKENDS) * 0.6 / args.delay.as_secs_f64().max(0.05)).min(20.0);
+        let wave = load.wave(rate, "/process")?;
+        let (delay, has_events) = (args.delay, !args.no_events);
+        let (end, ended) = sync_channel::<()>(1);
+        let thread = thread::Builder::new().name("show".to_owned()).spawn(move || {
+            for (pause, scene) in SCENES.iter().cycle() {
+                if ended.recv_timeout(Duration::from_secs(*pause)) != Err(RecvTimeoutError::Timeout) {
+                    break;
+                }
+                if has_events {
+                    play(*scene, &load, &mut backends, delay);
+                }
+            }
+            backends
+        })?;
+        Ok(Self { end, thread, wave })
+    }
+
+    /// Sends and does nothing more; answers the backends, which end when they are dropped.
+    fn end(self) -> Vec<Backend> {
+        self.wave.end();
+        drop(self.end);
+        // It has said so itself, if it panicked.
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+fn play(scene: Scene, load: &Load, backends: &mut [Backend], delay: Duration) {
+    const MANY: usize = 14;
+    let Some(one) = backends.get_mut(1) else { return };
+    match scene {
+        Scene::Burst => {
+            tracing::info!("the show: {MANY} requests at once");
+            load.send(MANY, "/process");
+        }
+        Scene::Slow => {
+            let long = delay * 3;
+            tracing::info!("the show: a request that takes {long:?}");
+            load.send(1, &format!("/process?delay={}ms", long.as_millis()));
+        }
+        Scene::Kill => {
+            tracing::info!("the show: the backend {} is killed", one.url);
+            one.kill();
+        }
+        Scene::Return => match Backend::start(one.port(), delay) {
+            Ok(mut again) => {
+                tracing::info!("the show: the backend {} comes back", again.url);
+                again.watch();
+                *one = again;
+            }
+            Err(error) => tracing::warn!("the show: the backend {} does not come back: {error:#}", one.url),
+        },
+    }
 }
 
 /// One backend of the demo, in a process that ends with this one, however this one ends.
@@ -143,11 +297,21 @@ impl Backend {
     }
 }
 
-impl Drop for Backend {
-    fn drop(&mut self) {
+impl Backend {
+    fn kill(&mut self) {
         self.ending.store(true, Ordering::Release);
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    fn port(&self) -> u16 {
+        self.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.kill();
     }
 }

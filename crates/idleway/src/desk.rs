@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use idleway::Handle;
-use idleway::admin::{Admin, Options};
+use idleway::admin::{Admin, Options, Reload};
 use idleway::config::AdminPlan;
 
 use crate::listener;
@@ -21,7 +21,7 @@ pub(crate) struct Door(TcpListener);
 pub(crate) struct Desk {
     /// Once more, for a process that takes this one's place.
     socket: TcpListener,
-    _admin: Admin,
+    admin: Admin,
     _token: Option<TokenFile>,
 }
 
@@ -44,6 +44,14 @@ impl Shared {
     /// The desk itself: dropped, it is closed.
     pub(crate) fn take(&self) -> Option<Desk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Desk {
+    /// The address of the dashboard by which whoever opens it may change something, once.
+    pub(crate) fn invitation(&self) -> String {
+        let url = listener::url(self.admin.address());
+        self.admin.invite().map_or_else(|| url.clone(), |key| format!("{url}/#key={key}"))
     }
 }
 
@@ -91,7 +99,12 @@ impl Door {
     ///
     /// # Errors
     /// Others reach it and there is no token; or there is no thread to be had.
-    pub(crate) fn staff(self, plan: &AdminPlan, gateway: Handle, wishes: Wishes) -> anyhow::Result<Desk> {
+    pub(crate) fn staff(
+        self,
+        plan: &AdminPlan,
+        gateway: Handle,
+        wishes: Option<Wishes>,
+    ) -> anyhow::Result<Desk> {
         let address = self.0.local_addr().context("the admin API has no address")?;
         let mut options = Options::default();
         let file = if plan.token.is_some() || !address.ip().to_canonical().is_loopback() {
@@ -99,17 +112,19 @@ impl Door {
         } else {
             token_of(address, &mut options)
         };
-        options.reload = Some(Box::new(move || {
-            let wishes = wishes.clone();
-            Box::pin(async move { wishes.reload().await })
-        }));
+        options.reload = wishes.map(|wishes| -> Reload {
+            Box::new(move || {
+                let wishes = wishes.clone();
+                Box::pin(async move { wishes.reload().await })
+            })
+        });
         let socket = self.0.try_clone().context("the socket of the admin API")?;
         let admin = Admin::start(gateway, self.0, options).map_err(|error| {
             anyhow!("{error}\n    hint: admin_token = \"${{file:/etc/idleway/admin-token}}\", or listen on 127.0.0.1")
         })?;
         let path = file.as_ref().map(|file| file.path().display().to_string());
         tracing::info!(url = listener::url(admin.address()), token = path, "the admin API answers here");
-        Ok(Desk { socket, _admin: admin, _token: file })
+        Ok(Desk { socket, admin, _token: file })
     }
 }
 

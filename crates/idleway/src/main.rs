@@ -8,6 +8,7 @@ mod desk;
 #[cfg(unix)]
 mod handover;
 mod listener;
+mod load;
 mod log;
 #[cfg(unix)]
 mod parcels;

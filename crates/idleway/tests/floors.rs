@@ -40,6 +40,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("handover", 5),
     ("desk", 5),
     ("listener", 5),
+    ("load", 5),
     ("log", 5),
     ("supervisor", 5),
     ("parcels", 5),

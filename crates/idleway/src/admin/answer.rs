@@ -3,14 +3,16 @@
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use serde::Serialize;
 use serde_json::json;
+
+use super::board::Watching;
 
 /// Where the problems are described; each is an anchor there.
 const TYPES: &str = "https://github.com/idleway/idleway/blob/main/docs/admin.md#";
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Either<Full<Bytes>, Watching>>;
 
 /// Why something is not done. Each has a name, which its `type` ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub(super) enum Problem {
     /// The pool has no backend of this name.
     NoBackend(String),
     /// These methods are what the path takes.
-    Method(&'static str),
+    Method(String),
     /// The body is no JSON.
     MediaType,
     TooLarge,
@@ -43,6 +45,12 @@ pub(super) enum Problem {
     NoReload,
     /// The gateway stops, or has stopped.
     Stopping,
+    /// The key was used already, or is none.
+    Key,
+    /// So many look on already.
+    Viewers,
+    /// The system has no random numbers.
+    NoRandom,
 }
 
 impl Problem {
@@ -131,6 +139,24 @@ impl Problem {
                 "There is nothing to reload from",
                 text("the program that runs this gateway does not read its configuration again"),
             ),
+            Self::Key => (
+                StatusCode::FORBIDDEN,
+                "key",
+                "This address was used already, or its time is over",
+                text("sign in with the token: the log says where it stands"),
+            ),
+            Self::Viewers => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "viewers",
+                "Too many look on already",
+                text("close another dashboard"),
+            ),
+            Self::NoRandom => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "no-random",
+                "The system has no random numbers",
+                text("nobody can sign in; the token works all the same"),
+            ),
             Self::Stopping => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
@@ -156,11 +182,13 @@ impl Problem {
         let mut answer = written(status, "application/problem+json", body.to_string());
         let field = match self {
             Self::Token => Some((WWW_AUTHENTICATE, "Bearer realm=\"idleway\"")),
-            Self::Method(methods) => Some((ALLOW, *methods)),
+            Self::Method(methods) => Some((ALLOW, methods.as_str())),
             _ => None,
         };
-        if let Some((name, value)) = field {
-            answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        if let Some((name, value)) = field
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            answer.headers_mut().insert(name, value);
         }
         answer
     }
@@ -180,11 +208,40 @@ pub(super) fn text(kind: &'static str, text: String) -> Answer {
     written(StatusCode::OK, kind, text)
 }
 
+/// A file of the page, which a browser may run and show.
+pub(super) fn file(kind: &'static str, text: &'static str) -> Answer {
+    // Nothing from anywhere else, nothing that stands in the page itself, and in no frame.
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+                          base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let mut answer = Response::new(Either::Left(Full::from(text)));
+    let fields = [
+        (CONTENT_TYPE, kind),
+        (CACHE_CONTROL, "no-cache"),
+        (HeaderName::from_static("x-content-type-options"), "nosniff"),
+        (HeaderName::from_static("content-security-policy"), POLICY),
+        (HeaderName::from_static("referrer-policy"), "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, value) in fields {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// Messages, for as long as somebody looks on.
+pub(super) fn stream(watching: Watching) -> Answer {
+    let mut answer = written(StatusCode::OK, "text/event-stream", String::new());
+    *answer.body_mut() = Either::Right(watching);
+    // A proxy that would wait for the end is told not to.
+    answer.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    answer
+}
+
 fn written(status: StatusCode, kind: &'static str, mut text: String) -> Answer {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    let mut answer = Response::new(Full::from(text));
+    let mut answer = Response::new(Either::Left(Full::from(text)));
     *answer.status_mut() = status;
     let fields = [
         (CONTENT_TYPE, kind),

@@ -3,7 +3,7 @@
 //! A browser on this machine reaches the API too, whatever page it shows. Three things keep pages of others out. `Host` has to
 //! be an address or `localhost`, unless the token is there: a name of theirs that suddenly leads here (DNS rebinding) is none. What a browser says of
 //! where a request comes from (`Origin`, `Sec-Fetch-Site`) has to be this very origin. And a change needs the token in
-//! `Authorization`, which no browser sends by itself. No answer has a CORS field.
+//! `Authorization`, which no browser sends by itself, or a session (`sessions`). No answer has a CORS field.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request};
 use subtle::ConstantTimeEq;
 
 use super::answer::Problem;
+use super::sessions::{Rights, Sessions};
 use crate::config::AdminToken;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -24,11 +25,13 @@ pub(super) fn admit<B>(
     request: &Request<B>,
     peer: SocketAddr,
     token: Option<&AdminToken>,
+    sessions: &Sessions,
 ) -> Result<(), Problem> {
     let headers = request.headers();
     let host = host(request)?;
+    let session = token.and_then(|token| sessions.of(headers, token));
     // Whoever has the token is no page that was lured here: it may ask by any name.
-    if token.is_none_or(|token| has(headers, token).is_err()) && !is_local(host) {
+    if session.is_none() && token.is_none_or(|token| has(headers, token).is_err()) && !is_local(host) {
         return Err(Problem::Host);
     }
     same_origin(headers, host)?;
@@ -38,9 +41,16 @@ pub(super) fn admit<B>(
         peer.ip().to_canonical().is_loopback() && !PROXIED.iter().any(|name| headers.contains_key(*name));
     if changes || !is_from_here {
         let token = token.ok_or(Problem::NoToken)?;
-        has(headers, token)?;
+        if !session.is_some_and(|rights| rights == Rights::Change || !changes) {
+            has(headers, token)?;
+        }
     }
     Ok(())
+}
+
+/// Whether somebody who has neither token nor session may try to have one: no page of somebody else.
+pub(super) fn admit_stranger<B>(request: &Request<B>) -> Result<(), Problem> {
+    same_origin(request.headers(), host(request)?)
 }
 
 /// The one `Host` (of the target, if that has one, it has to be the same).
@@ -110,7 +120,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let token = AdminToken::new(TOKEN);
-        admit(&request.body(()).unwrap(), peer.parse().unwrap(), token.as_ref())
+        admit(&request.body(()).unwrap(), peer.parse().unwrap(), token.as_ref(), &Sessions::new(5001))
     }
 
     fn get(fields: &[(&str, &str)]) -> Result<(), Problem> {
@@ -232,6 +242,8 @@ mod tests {
         assert_eq!(get(&[name, ("authorization", &right)]), Ok(()));
         assert_eq!(get(&[name, ("authorization", "Bearer x")]), Err(Problem::Host));
         let nobody = Request::builder().method("PUT").header("host", "[::1]").header("authorization", right);
-        assert_eq!(admit(&nobody.body(()).unwrap(), "[::1]:1".parse().unwrap(), None), Err(Problem::NoToken));
+        let (nobody, sessions) = (nobody.body(()).unwrap(), Sessions::new(5001));
+        let admitted = admit(&nobody, "[::1]:1".parse().unwrap(), None, &sessions);
+        assert_eq!(admitted, Err(Problem::NoToken));
     }
 }

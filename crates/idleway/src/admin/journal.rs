@@ -61,6 +61,12 @@ impl Journal {
         });
     }
 
+    /// The number of the last one.
+    pub(super) fn last(&self) -> u64 {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.back().map_or(0, |last| last.number)
+    }
+
     /// Those after this number that are kept, in their order.
     pub(super) fn after(&self, number: u64) -> Vec<Entry> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);

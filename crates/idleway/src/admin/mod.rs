@@ -13,14 +13,21 @@
 //! | `orders` | what changes something, and the line in the log about it |
 //! | `answer` | answers, and problems (RFC 9457) |
 //! | `status`, `work`, `past` | what is told: shapes of JSON |
-//! | `journal` | the last events |
+//! | `journal`, `history` | the last events; the last minutes of each pool |
+//! | `board` | what whoever looks on is told, and what has changed of it |
+//! | `page` | the dashboard's files |
+//! | `sessions` | who has signed in there |
 
 mod answer;
+mod board;
 mod guard;
+mod history;
 mod journal;
 mod orders;
+mod page;
 mod past;
 mod routes;
+mod sessions;
 mod status;
 mod work;
 
@@ -41,7 +48,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
+use self::board::{Leash, Viewers};
+use self::history::History;
 use self::journal::Journal;
+use self::sessions::Sessions;
 use crate::config::AdminToken;
 use crate::gateway::Handle;
 
@@ -85,6 +95,7 @@ impl fmt::Debug for Options {
 #[derive(Debug)]
 pub struct Admin {
     address: SocketAddr,
+    sessions: Arc<Sessions>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -95,6 +106,9 @@ struct Desk {
     token: Option<AdminToken>,
     reload: Option<Reload>,
     journal: Journal,
+    history: History,
+    viewers: Viewers,
+    sessions: Arc<Sessions>,
     since: Instant,
 }
 
@@ -118,7 +132,17 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // From here on: what happens before the thread has begun is told too.
         let events = gateway.live().events();
-        let desk = Desk { gateway, token, reload, journal: Journal::default(), since: Instant::now() };
+        let sessions = Arc::new(Sessions::new(address.port()));
+        let desk = Desk {
+            gateway,
+            token,
+            reload,
+            journal: Journal::default(),
+            history: History::default(),
+            viewers: Viewers::default(),
+            sessions: Arc::clone(&sessions),
+            since: Instant::now(),
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let listener = {
             let _within = runtime.enter();
@@ -130,13 +154,22 @@ impl Admin {
                 tokio::select! {
                     () = accept(listener, &desk) => {}
                     () = desk.journal.keep(events) => {}
+                    () = desk.history.keep(desk.gateway.live()) => {}
+                    () = board::keep(&desk) => {}
                     // Dropped, it says so too.
                     _ = stopped => {}
                 }
             });
             runtime.shutdown_background();
         })?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, sessions, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// A word by which whoever opens the dashboard may change something, once and within an hour: the fragment of its address,
+    /// as in `http://127.0.0.1:5001/#key=…`. None where the system has no random numbers; where there is no token nobody changes
+    /// anything, by whatever word.
+    pub fn invite(&self) -> Option<String> {
+        self.sessions.invite().ok()
     }
 
     /// Where it listens.
@@ -168,16 +201,21 @@ async fn accept(listener: tokio::net::TcpListener, desk: &Arc<Desk>) {
         let desk = Arc::clone(desk);
         connections.spawn(async move {
             // One that is cut short has had its time.
-            let _ = tokio::time::timeout(LONGEST, serve(stream, peer, desk)).await;
+            let leash = Arc::new(Leash::default());
+            tokio::select! {
+                () = serve(stream, peer, desk, &leash) => {}
+                () = leash.over(LONGEST) => {}
+            }
             drop(place);
         });
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>) {
+async fn serve(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>, leash: &Arc<Leash>) {
     let service = service_fn(move |request| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(routes::answer(&desk, peer, request).await) }
+        let leash = Arc::clone(leash);
+        async move { Ok::<_, Infallible>(routes::answer(&desk, peer, &leash, request).await) }
     });
     // An error is a client that left or spoke nonsense: nobody is there to be told.
     let _ = http1::Builder::new()

@@ -111,7 +111,7 @@ pub(super) fn note<T>(peer: SocketAddr, what: &str, body: &[u8], outcome: &Resul
     }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::Body(error.to_string()))
 }
 

@@ -1,17 +1,22 @@
 //! Which request is for what.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{self, Answer, Problem};
+use super::board::Leash;
 use super::past::Errors;
+use super::sessions::Rights;
 use super::status::{PoolStatus, Pools, Ready, Status};
-use super::{BODY, BODY_TIME, Desk, guard, orders};
+use super::{BODY, BODY_TIME, Desk, guard, orders, page};
+use crate::config::AdminToken;
 use crate::control::process;
 use crate::gateway::Handle;
 
@@ -31,6 +36,10 @@ enum Wanted {
     Reload,
     Errors,
     Events,
+    Watch,
+    Session,
+    SignIn,
+    SignOut,
 }
 
 /// Every path there is, with its method; `{…}` stands for one segment.
@@ -48,17 +57,42 @@ const ROUTES: &[(&str, &str, Wanted)] = &[
     ("POST", "/v1/reload", Wanted::Reload),
     ("GET", "/v1/errors", Wanted::Errors),
     ("GET", "/v1/events", Wanted::Events),
+    ("GET", "/v1/watch", Wanted::Watch),
+    ("GET", "/v1/session", Wanted::Session),
+    ("POST", "/v1/session", Wanted::SignIn),
+    ("DELETE", "/v1/session", Wanted::SignOut),
 ];
 
 /// The one page of a request: what goes wrong is a problem, and becomes an answer here.
-pub(super) async fn answer(desk: &Desk, peer: SocketAddr, request: Request<Incoming>) -> Answer {
-    served(desk, peer, request).await.unwrap_or_else(|problem| problem.answer())
+///
+/// `leash`: what its connection ends by.
+pub(super) async fn answer(
+    desk: &Desk,
+    peer: SocketAddr,
+    leash: &Arc<Leash>,
+    request: Request<Incoming>,
+) -> Answer {
+    served(desk, peer, leash, request).await.unwrap_or_else(|problem| problem.answer())
 }
 
-async fn served(desk: &Desk, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Problem> {
+async fn served(
+    desk: &Desk,
+    peer: SocketAddr,
+    leash: &Arc<Leash>,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    // What everybody may have, since it tells nothing.
+    if let Some(file) = page::find(request.method(), request.uri().path()) {
+        return Ok(file);
+    }
     let snapshot = desk.gateway.live().snapshot();
     let token = snapshot.plan.admin.token.as_ref().or(desk.token.as_ref());
-    if let Err(problem) = guard::admit(&request, peer, token) {
+    if let Ok((Wanted::SignIn, _)) = find(request.method(), request.uri().path()) {
+        let outcome = sign_in(desk, token, request).await;
+        orders::note(peer, "POST /v1/session", &[], &outcome);
+        return outcome;
+    }
+    if let Err(problem) = guard::admit(&request, peer, token, &desk.sessions) {
         if matches!(*request.method(), Method::GET | Method::HEAD) {
             tracing::debug!(%peer, problem = problem.name(), "the admin API refuses to tell");
             return Err(problem);
@@ -71,7 +105,47 @@ async fn served(desk: &Desk, peer: SocketAddr, request: Request<Incoming>) -> Re
     if let Wanted::Mode | Wanted::Slots | Wanted::PlannedSlots | Wanted::Reload = wanted {
         return ordered(desk, peer, wanted, &names, request).await;
     }
-    looked_at(desk, wanted, &names, request.uri().query()).await
+    match wanted {
+        // Whoever asks for the head alone does not look on.
+        Wanted::Watch if request.method() == Method::GET => {
+            desk.viewers.admit(leash).map(answer::stream).ok_or(Problem::Viewers)
+        }
+        Wanted::Session => {
+            let may_change = token.and_then(|token| desk.sessions.of(request.headers(), token));
+            let may_change = may_change == Some(Rights::Change);
+            Ok(answer::json(
+                StatusCode::OK,
+                &json!({ "may_change": may_change, "has_token": token.is_some() }),
+            ))
+        }
+        Wanted::SignOut => {
+            desk.sessions.close(request.headers());
+            Ok(answer::json(StatusCode::OK, &json!({ "may_change": false })))
+        }
+        _ => looked_at(desk, wanted, &names, request.uri().query()).await,
+    }
+}
+
+/// By the token, or by the key of an address that works once.
+async fn sign_in(
+    desk: &Desk,
+    token: Option<&AdminToken>,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    guard::admit_stranger(&request)?;
+    let token = token.ok_or(Problem::NoToken)?;
+    let SignIn { key } = orders::read(&read(request, true).await?)?;
+    let session = desk.sessions.open(&key, token)?;
+    let mut answer = answer::json(StatusCode::OK, &json!({ "may_change": true, "proof": session.proof }));
+    let cookie = HeaderValue::from_str(&session.cookie).map_err(|_| Problem::NoRandom)?;
+    answer.headers_mut().insert(SET_COOKIE, cookie);
+    Ok(answer)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    key: String,
 }
 
 /// What only looks.
@@ -183,19 +257,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// What is at this path, and the names in it.
 fn find(method: &Method, path: &str) -> Result<(Wanted, Vec<String>), Problem> {
-    let mut other = None;
+    let mut others = Vec::new();
     for (own, pattern, wanted) in ROUTES {
         let Some(names) = names(pattern, path) else { continue };
         if method == own || (method == Method::HEAD && *own == "GET") {
             return Ok((*wanted, names));
         }
-        other = Some(match (*own, other) {
-            ("GET", _) => "GET, HEAD",
-            ("DELETE", Some("PUT")) => "PUT, DELETE",
-            _ => own,
-        });
+        others.push(if *own == "GET" { "GET, HEAD" } else { own });
     }
-    Err(other.map_or(Problem::NotFound, Problem::Method))
+    Err(if others.is_empty() { Problem::NotFound } else { Problem::Method(others.join(", ")) })
 }
 
 /// What stands in the path for `{…}`, where it is one of this pattern.
@@ -238,11 +308,10 @@ mod tests {
         assert_eq!(find(&Method::HEAD, "/livez"), Ok((Wanted::Livez, Vec::new())));
         let path = "/v1/pools/p/backends/%5B::1%5D:80/mode";
         assert_eq!(find(&Method::PUT, path), Ok((Wanted::Mode, vec!["p".to_owned(), "[::1]:80".to_owned()])));
-        assert_eq!(get(path), Err(Problem::Method("PUT")));
-        assert_eq!(find(&Method::POST, "/readyz"), Err(Problem::Method("GET, HEAD")));
+        assert_eq!(get(path), Err(Problem::Method("PUT".to_owned())));
+        assert_eq!(find(&Method::POST, "/readyz"), Err(Problem::Method("GET, HEAD".to_owned())));
         for path in [
             "",
-            "/",
             "*",
             "/v1",
             "/livez/",

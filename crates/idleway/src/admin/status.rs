@@ -28,7 +28,7 @@ pub(super) struct Status {
 }
 
 /// Whether requests are wanted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Ready {
     pub(super) ready: bool,
     /// Why not.
@@ -36,8 +36,8 @@ pub(super) struct Ready {
 }
 
 /// What came of reloads.
-#[derive(Debug, Serialize)]
-struct Reloads {
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(super) struct Reloads {
     succeeded: u64,
     failed: u64,
     last_success_unix_seconds: Option<f64>,
@@ -64,8 +64,8 @@ pub(super) struct PoolStatus {
 }
 
 /// Slots by state.
-#[derive(Debug, Serialize)]
-struct Slots {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Slots {
     all: u64,
     idle: u64,
     busy: u64,
@@ -74,8 +74,8 @@ struct Slots {
 }
 
 /// A line.
-#[derive(Debug, Serialize)]
-struct Queue {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Queue {
     length: usize,
     waiting: u64,
     /// Those that failed somewhere, before all others.
@@ -87,8 +87,8 @@ struct Queue {
 }
 
 /// What a newcomer may expect.
-#[derive(Debug, Serialize)]
-struct Estimate {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Estimate {
     wait_seconds: Option<f64>,
     service_p50_seconds: Option<f64>,
     service_p95_seconds: Option<f64>,
@@ -123,18 +123,24 @@ pub(super) struct Backend {
 impl Status {
     pub(super) fn of(desk: &Desk) -> Self {
         let live = desk.gateway.live();
-        let reloads = live.reloaded.so_far();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: desk.since.elapsed().as_secs_f64(),
             readiness: Ready::of(live),
-            reloads: Reloads {
-                succeeded: reloads.succeeded,
-                failed: reloads.failed,
-                last_success_unix_seconds: reloads.last_success.map(unix_seconds),
-                trouble: reloads.trouble,
-            },
+            reloads: Reloads::of(live),
             pools: Pools::of(live).pools,
+        }
+    }
+}
+
+impl Reloads {
+    pub(super) fn of(live: &Live) -> Self {
+        let reloads = live.reloaded.so_far();
+        Self {
+            succeeded: reloads.succeeded,
+            failed: reloads.failed,
+            last_success_unix_seconds: reloads.last_success.map(unix_seconds),
+            trouble: reloads.trouble,
         }
     }
 }
@@ -175,9 +181,7 @@ impl PoolStatus {
     }
 
     fn of(pool: &LivePool, leaving: bool, most: usize) -> Self {
-        let (counts, waiting, estimate) = (pool.slots.counts(), pool.slots.waiting(), pool.slots.estimate());
-        let lane =
-            |lane: Lane| Lane::ALL.iter().position(|known| *known == lane).map_or(0, |at| waiting.lanes[at]);
+        let counts = pool.slots.counts();
         let mut oldest = Oldest::of(pool, most);
         let mut backends = Vec::new();
         for view in views(pool) {
@@ -187,21 +191,8 @@ impl PoolStatus {
             name: pool.name.clone(),
             leaving,
             slots: Slots::of(counts),
-            queue: Queue {
-                length: pool.plan.queue.length,
-                waiting: counts.waiting,
-                retries: waiting.in_front,
-                high: lane(Lane::High),
-                normal: lane(Lane::Normal),
-                low: lane(Lane::Low),
-                longest_wait_seconds: seconds(waiting.longest),
-            },
-            estimate: Estimate {
-                wait_seconds: seconds(estimate.wait),
-                service_p50_seconds: seconds(estimate.p50),
-                service_p95_seconds: seconds(estimate.p95),
-                service_p99_seconds: seconds(estimate.p99),
-            },
+            queue: Queue::of(pool, counts.waiting),
+            estimate: Estimate::of(pool),
             backends,
         }
     }
@@ -236,8 +227,37 @@ impl Backend {
     }
 }
 
+impl Queue {
+    pub(super) fn of(pool: &LivePool, all: u64) -> Self {
+        let waiting = pool.slots.waiting();
+        let lane =
+            |lane: Lane| Lane::ALL.iter().position(|known| *known == lane).map_or(0, |at| waiting.lanes[at]);
+        Self {
+            length: pool.plan.queue.length,
+            waiting: all,
+            retries: waiting.in_front,
+            high: lane(Lane::High),
+            normal: lane(Lane::Normal),
+            low: lane(Lane::Low),
+            longest_wait_seconds: seconds(waiting.longest),
+        }
+    }
+}
+
+impl Estimate {
+    pub(super) fn of(pool: &LivePool) -> Self {
+        let estimate = pool.slots.estimate();
+        Self {
+            wait_seconds: seconds(estimate.wait),
+            service_p50_seconds: seconds(estimate.p50),
+            service_p95_seconds: seconds(estimate.p95),
+            service_p99_seconds: seconds(estimate.p99),
+        }
+    }
+}
+
 impl Slots {
-    fn of(counts: Counts) -> Self {
+    pub(super) fn of(counts: Counts) -> Self {
         let Counts { slots, idle, busy, lingering, resting, .. } = counts;
         Self { all: slots, idle, busy, lingering, resting }
     }

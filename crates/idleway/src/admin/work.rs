@@ -14,22 +14,22 @@ const CHUNK: u32 = 256;
 #[derive(Debug, Serialize)]
 pub(super) struct Work {
     /// Its place in its pool.
-    slot: u32,
-    state: &'static str,
-    purpose: &'static str,
-    age_seconds: f64,
+    pub(super) slot: u32,
+    pub(super) state: &'static str,
+    pub(super) purpose: &'static str,
+    pub(super) age_seconds: f64,
     /// When it is free, where it rests until a time.
-    free_in_seconds: Option<f64>,
+    pub(super) free_in_seconds: Option<f64>,
     /// Who had it last; nobody where that was a probe.
-    request: Option<Request>,
+    pub(super) request: Option<Request>,
 }
 
 #[derive(Debug, Serialize)]
-struct Request {
-    id: String,
-    method: String,
-    route: String,
-    client: String,
+pub(super) struct Request {
+    pub(super) id: String,
+    pub(super) method: String,
+    pub(super) route: String,
+    pub(super) client: String,
 }
 
 /// The oldest work of a backend.

@@ -2,6 +2,7 @@
 
 mod call;
 mod drain;
+mod listen;
 mod shown;
 
 use std::path::PathBuf;
@@ -10,7 +11,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use self::call::{Caller, Refused};
+pub(super) use self::call::{Caller, Refused};
+pub(super) use self::drain::pause;
+pub(super) use self::listen::Messages;
+pub(super) use self::shown::time;
 use super::{Failure, duration, say};
 
 /// Exit codes of `sysexits.h`.
@@ -21,8 +25,8 @@ const MISCONFIGURED: u8 = 78;
 const NOT_QUIET: u8 = 4;
 
 /// Which gateway is asked.
-#[derive(Debug, Args)]
-pub(super) struct Where {
+#[derive(Debug, Clone, Args)]
+pub(super) struct Place {
     /// The admin API of the gateway.
     #[arg(
         long,
@@ -35,6 +39,13 @@ pub(super) struct Where {
     /// A file with the token [default: IDLEWAY_ADMIN_TOKEN, else the file that a gateway of this user has written].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// Which gateway is asked, and how it is told.
+#[derive(Debug, Args)]
+pub(super) struct Where {
+    #[command(flatten)]
+    place: Place,
     /// Say it as JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -174,39 +185,23 @@ impl Where {
     }
 
     fn order(&self, pool: &str, backend: &str, mode: &str) -> Result<Value, Failure> {
-        let path = format!("/v1/pools/{}/backends/{}/mode", segment(pool), segment(backend));
-        self.ask("PUT", &path, Some(&json!({ "mode": mode })))
+        let (path, body) = order(pool, backend, mode);
+        self.ask("PUT", &path, Some(&body))
     }
 
     /// What is told there; where it is a problem, it is said and what is left is the exit code.
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let caller = Caller::new(&self.admin, self.token_file.as_deref(), body.is_some())?;
-        match caller.call(method, path, body) {
-            Ok(told) => Ok(told),
-            Err(Refused::NobodyThere(error)) => {
-                let hint = "does it run? `idleway run` says in its log where its admin API answers; --admin says where to ask";
-                Err(self.refused(
-                    UNAVAILABLE,
-                    &json!({ "title": "no gateway answers", "detail": format!("{error:#}"), "hint": hint }),
-                ))
-            }
-            Err(Refused::Problem(status, problem)) => {
-                let code = match (status, path) {
-                    (401, _) => NO_PERMISSION,
-                    (422, "/v1/reload") => MISCONFIGURED,
-                    (503, _) => UNAVAILABLE,
-                    _ => 1,
-                };
-                Err(self.refused(code, &problem))
-            }
-        }
+        self.place.caller(body.is_some())?.call(method, path, body).map_err(|refused| {
+            let code = match &refused {
+                Refused::Problem(422, _) if path == "/v1/reload" => MISCONFIGURED,
+                refused => refused.exit_code(),
+            };
+            self.refused(code, &refused.problem())
+        })
     }
 
     fn refused(&self, code: u8, problem: &Value) -> Failure {
-        let text = |name: &str| problem[name].as_str().unwrap_or_default();
-        let hint =
-            Some(text("hint")).filter(|hint| !hint.is_empty()).map(|hint| format!("\n    hint: {hint}"));
-        super::complain(&format!("{}: {}{}", text("title"), text("detail"), hint.unwrap_or_default()));
+        complain_of(problem);
         if self.json {
             say(&problem.to_string());
         }
@@ -216,6 +211,58 @@ impl Where {
     fn tell(&self, told: &Value, words: &str) {
         say(&if self.json { told.to_string() } else { words.to_owned() });
     }
+}
+
+impl Place {
+    /// # Errors
+    /// See [`Caller::new`].
+    pub(super) fn caller(&self, changes: bool) -> anyhow::Result<Caller> {
+        Caller::new(&self.admin, self.token_file.as_deref(), changes)
+    }
+}
+
+impl Refused {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::NobodyThere(_) | Self::Problem(503, _) => UNAVAILABLE,
+            Self::Problem(401, _) => NO_PERMISSION,
+            Self::Problem(..) => 1,
+        }
+    }
+
+    /// In a line.
+    pub(super) fn words(self) -> String {
+        if let Self::NobodyThere(error) = self {
+            return format!("{error:#}");
+        }
+        let problem = self.problem();
+        let parts = ["title", "detail"].map(|name| problem[name].as_str().unwrap_or_default());
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+    }
+
+    /// As RFC 9457 has it, with a hint.
+    pub(super) fn problem(self) -> Value {
+        match self {
+            Self::NobodyThere(error) => {
+                let hint = "does it run? `idleway run` says in its log where its admin API answers; --admin says where to ask";
+                json!({ "title": "no gateway answers", "detail": format!("{error:#}"), "hint": hint })
+            }
+            Self::Problem(_, problem) => problem,
+        }
+    }
+}
+
+/// Says on standard error what a problem is about.
+pub(super) fn complain_of(problem: &Value) {
+    let text = |name: &str| problem[name].as_str().unwrap_or_default();
+    let hint = Some(text("hint")).filter(|hint| !hint.is_empty()).map(|hint| format!("\n    hint: {hint}"));
+    super::complain(&format!("{}: {}{}", text("title"), text("detail"), hint.unwrap_or_default()));
+}
+
+/// The path and the body by which a backend is set to a mode.
+pub(super) fn order(pool: &str, backend: &str, mode: &str) -> (String, Value) {
+    let path = format!("/v1/pools/{}/backends/{}/mode", segment(pool), segment(backend));
+    (path, json!({ "mode": mode }))
 }
 
 /// A name as one segment of a path (RFC 3986 section 3.3).

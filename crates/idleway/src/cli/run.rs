@@ -1,5 +1,6 @@
 //! `idleway run`: the gateway.
 
+use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use idleway::config::{AdminPlan, Overrides, Plan, Source};
 use idleway::{Gateway, Stop};
 
 use super::{Failure, find, say};
-use crate::desk::{Door, Shared};
+use crate::desk::{Desk, Door, Shared};
 #[cfg(unix)]
 use crate::handover::{Offer, Place, Predecessor, Succession};
 use crate::supervisor::Opened;
@@ -60,10 +61,11 @@ pub(super) struct RunArgs {
     urls: Vec<String>,
 }
 
+/// Where the admin API listens, if anywhere.
 #[derive(Debug, Clone, Copy)]
-struct AddressOrOff(Option<SocketAddr>);
+pub(crate) struct AddressOrOff(pub(crate) Option<SocketAddr>);
 
-fn address_or_off(text: &str) -> Result<AddressOrOff, String> {
+pub(crate) fn address_or_off(text: &str) -> Result<AddressOrOff, String> {
     match text {
         "off" => Ok(AddressOrOff(None)),
         _ => text
@@ -110,8 +112,11 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         tracing::info!("this process has taken the place of the one before");
     }
     // Until the gateway has ended: whoever asks is told that it drains.
-    let desk = door.map(|door| door.staff(&admin, gateway.handle(), wishes)).transpose();
-    let desk = Shared::new(or_without(desk, has_taken_place)?);
+    let desk = door.map(|door| door.staff(&admin, gateway.handle(), Some(wishes))).transpose();
+    let desk = or_without(desk, has_taken_place)?;
+    // For whoever sits in front of it; a file that keeps what is said here is not to keep this.
+    let dashboard = desk.as_ref().filter(|_| io::stdout().is_terminal()).map(Desk::invitation);
+    let desk = Shared::new(desk);
     #[cfg(unix)]
     let offer = begun.place.map(|place| {
         let offered = Offer::at(place, gateway.handle(), stop.wish(), desk.clone());
@@ -124,7 +129,10 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let url = listener::url(gateway.address());
     supervisor::ready(&url);
     supervisor::watch(gateway.handle());
-    tell_in_time(url);
+    tell_in_time(match dashboard {
+        Some(dashboard) => format!("{url}\ndashboard, once: {dashboard}"),
+        None => url,
+    });
     stop.wait();
     supervisor::stopping();
     // Told twice, it has not ended in order.

@@ -52,6 +52,11 @@ impl Failures {
         drop(oldest);
     }
 
+    /// How many there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).count
+    }
+
     /// Those that are kept, the last one first, and how many there were.
     pub(crate) fn last(&self) -> (Vec<Arc<Failure>>, u64) {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,30 +8,30 @@ use super::*;
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A gateway with an admin API on a port of its own, and the folder of its user.
-struct Desk {
-    gateway: Gateway,
-    url: String,
+pub(super) struct Desk {
+    pub(super) gateway: Gateway,
+    pub(super) url: String,
 }
 
 impl Desk {
-    fn start(file: &Path) -> Self {
+    pub(super) fn start(file: &Path) -> Self {
         let gateway = Gateway::with(file.to_str().unwrap(), &["--admin", "127.0.0.1:0"]);
         let line = gateway.says(&["the admin API answers here"]);
         let url = word(&line, "url=");
         Self { gateway, url }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = idleway(args);
         command.env("IDLEWAY_ADMIN", &self.url);
         command
     }
 
-    fn ended(&self, args: &[&str]) -> (i32, String, String) {
+    pub(super) fn ended(&self, args: &[&str]) -> (i32, String, String) {
         ended_on(self.command(args), "")
     }
 
-    fn json(&self, args: &[&str]) -> (i32, Value) {
+    pub(super) fn json(&self, args: &[&str]) -> (i32, Value) {
         let (code, stdout, stderr) = self.ended(&[args, &["--json"]].concat());
         (code, serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("not JSON: {stdout} {stderr}")))
     }
@@ -43,7 +43,7 @@ fn word(line: &str, name: &str) -> String {
     rest.split_whitespace().next().unwrap().trim_matches('"').to_owned()
 }
 
-fn name(backend: &Running) -> &str {
+pub(super) fn name(backend: &Running) -> &str {
     backend.url.strip_prefix("http://").unwrap()
 }
 

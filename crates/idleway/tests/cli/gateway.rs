@@ -139,6 +139,27 @@ fn the_demo_survives_a_dead_backend_and_leaves_none_behind() {
     }
 }
 
+#[test]
+fn a_load_says_what_became_of_it() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let gateway = Running::start(&["run", &backend.url, "--listen", "127.0.0.1:0", "--log", "off"]);
+    let (code, stdout, stderr) =
+        ended(&["load", &gateway.url, "--rate", "50", "--for", "1s", "--clients", "8"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let last = stdout.lines().last().unwrap();
+    let answered: u64 = last.split(' ').next().unwrap().parse().unwrap();
+    assert!(
+        answered > 0 && last.contains(" answered, ") && last.contains(" 0 without an answer, "),
+        "{stdout}"
+    );
+    assert_eq!(backend.witness()["overlaps"], 0);
+    let (code, _, stderr) = ended(&["load", "127.0.0.1:5000"]);
+    assert!(
+        code == 1 && stderr.contains("is not where a gateway listens: write http://127.0.0.1:5000"),
+        "{stderr}"
+    );
+}
+
 /// Until nobody listens there any more: a signal is sent before it works.
 fn until_gone(backends: &[(String, String)]) {
     let since = Instant::now();

@@ -97,7 +97,9 @@ fn help_tells_of_the_environment_and_shows_examples() {
     {
         assert!(run.contains(variable), "no {variable} in {run}");
     }
-    for command in ["run", "demo", "backend", "witness", "check", "schema", "completions", "man"] {
+    for command in
+        ["run", "demo", "load", "backend", "witness", "top", "check", "schema", "completions", "man"]
+    {
         let (_, help, _) = ended(&[command, "--help"]);
         assert!(help.contains(&format!("Examples:\n  idleway {command}")), "{help}");
     }
@@ -120,7 +122,8 @@ fn the_version_names_a_commit_where_there_is_one() {
 
 #[test]
 fn completions_and_pages_know_every_command() {
-    let commands = ["run", "demo", "backend", "witness", "check", "schema", "completions", "man"];
+    let commands =
+        ["run", "demo", "load", "backend", "witness", "top", "check", "schema", "completions", "man"];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (code, script, _) = ended(&["completions", shell]);
         assert_eq!(code, 0);

@@ -10,16 +10,26 @@
 mod admin;
 mod backend;
 mod check;
+#[cfg(unix)]
+mod chromium;
+#[cfg(unix)]
+mod dashboard;
 mod gateway;
 mod habits;
 #[cfg(unix)]
 mod handover;
 mod log;
+#[path = "../../../idleway-h1/tests/oracles/python.rs"]
+mod python;
+#[cfg(unix)]
+mod recording;
 mod reload;
 mod routes;
 mod secrets;
 #[cfg(unix)]
 mod supervisor;
+#[cfg(unix)]
+mod top;
 mod usage;
 #[cfg(target_os = "linux")]
 mod user;

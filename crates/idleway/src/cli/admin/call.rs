@@ -1,4 +1,4 @@
-//! One request to the admin API and its answer, over a blocking socket.
+//! One request to the admin API and its answer, over a blocking socket. What goes on answering is `listen`'s.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -20,7 +20,7 @@ const LARGEST: usize = 256 << 20;
 
 /// Where to ask, and the token that is sent along.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(in crate::cli) struct Caller {
     authority: String,
     addresses: Vec<SocketAddr>,
     token: Option<AdminToken>,
@@ -28,7 +28,7 @@ pub(super) struct Caller {
 
 /// Why nothing came of it.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(in crate::cli) enum Refused {
     NobodyThere(anyhow::Error),
     /// The status and what is told about it.
     Problem(u16, Value),
@@ -40,7 +40,7 @@ impl Caller {
     ///
     /// # Errors
     /// The URL is none, its host has no address, or the token cannot be read.
-    pub(super) fn new(url: &str, token_file: Option<&Path>, changes: bool) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn new(url: &str, token_file: Option<&Path>, changes: bool) -> anyhow::Result<Self> {
         let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
         let authority = authority.filter(|rest| !rest.is_empty() && !rest.contains(['/', '@', '?', '#']));
         let authority = authority.with_context(|| {
@@ -56,14 +56,19 @@ impl Caller {
         Ok(Self { authority: authority.to_owned(), addresses, token: token::find(token_file, port)? })
     }
 
-    pub(super) fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
+    pub(in crate::cli) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Refused> {
         let mut stream = self.connect().map_err(Refused::NobodyThere)?;
         let (status, answer) =
             self.exchange(&mut stream, method, path, body).map_err(Refused::NobodyThere)?;
         if (200..300).contains(&status) { Ok(answer) } else { Err(Refused::Problem(status, answer)) }
     }
 
-    fn connect(&self) -> anyhow::Result<TcpStream> {
+    pub(super) fn connect(&self) -> anyhow::Result<TcpStream> {
         let mut last = anyhow!("`{}` has no address", self.authority);
         for address in &self.addresses {
             match TcpStream::connect_timeout(address, CONNECT) {
@@ -85,6 +90,14 @@ impl Caller {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<(u16, Value)> {
+        stream.write_all(&self.request(method, path, body))?;
+        let (status, answer) = read(stream, method == "HEAD")?;
+        let answer =
+            serde_json::from_slice(&answer).context("its answer is not JSON: is that an admin API?")?;
+        Ok((status, answer))
+    }
+
+    pub(super) fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
         let body = body.filter(|body| !body.is_null()).map(ToString::to_string).unwrap_or_default();
         let mut request = Vec::new();
         let mut head = HeadWriter::request(&mut request, method, path);
@@ -99,31 +112,26 @@ impl Caller {
         }
         head.end();
         request.extend_from_slice(body.as_bytes());
-        stream.write_all(&request)?;
-        let (status, answer) = read(stream, method == "HEAD")?;
-        let answer =
-            serde_json::from_slice(&answer).context("its answer is not JSON: is that an admin API?")?;
-        Ok((status, answer))
+        request
     }
 }
 
 /// A status and a body.
 fn read(stream: &mut impl Read, to_head: bool) -> anyhow::Result<(u16, Vec<u8>)> {
     let mut bytes = Vec::new();
-    let mut reader = HeadReader::new(Limits::default());
-    let (head, used) = loop {
-        match reader.response(&bytes, to_head).context("its answer is not HTTP")? {
-            Some((head, used)) if head.is_interim() => _ = bytes.drain(..used),
-            Some(whole) => break whole,
-            None if fill(stream, &mut bytes)? == 0 => bail!("it closed the connection without an answer"),
-            None => {}
-        }
-    };
-    bytes.drain(..used);
-    let mut reader = BodyReader::new(head.framing(), 8 << 10);
+    let (status, reader) = head(stream, &mut bytes, to_head)?;
+    Ok((status, rest(stream, &mut bytes, reader)?))
+}
+
+/// The body.
+pub(super) fn rest(
+    stream: &mut impl Read,
+    bytes: &mut Vec<u8>,
+    mut reader: BodyReader,
+) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     while !reader.is_done() {
-        let step = reader.next(&bytes).context("its answer is not HTTP")?;
+        let step = reader.next(bytes).context("its answer is not HTTP")?;
         if let Event::Data(range) = &step.event {
             body.extend_from_slice(&bytes[range.clone()]);
         }
@@ -132,14 +140,35 @@ fn read(stream: &mut impl Read, to_head: bool) -> anyhow::Result<(u16, Vec<u8>)>
             bail!("its answer is larger than {} MiB", LARGEST >> 20);
         }
         let wants_more = step.event == Event::NeedMore || bytes.is_empty();
-        if wants_more && !reader.is_done() && fill(stream, &mut bytes)? == 0 {
+        if wants_more && !reader.is_done() && fill(stream, bytes)? == 0 {
             reader.end_of_input().context("its answer broke off")?;
         }
     }
-    Ok((head.status(), body))
+    Ok(body)
 }
 
-fn fill(stream: &mut impl Read, bytes: &mut Vec<u8>) -> anyhow::Result<usize> {
+/// A status, and what reads the body, which begins in the bytes that are left.
+pub(super) fn head(
+    stream: &mut impl Read,
+    bytes: &mut Vec<u8>,
+    to_head: bool,
+) -> anyhow::Result<(u16, BodyReader)> {
+    let mut reader = HeadReader::new(Limits::default());
+    loop {
+        match reader.response(bytes, to_head).context("its answer is not HTTP")? {
+            Some((head, used)) => {
+                bytes.drain(..used);
+                if !head.is_interim() {
+                    return Ok((head.status(), BodyReader::new(head.framing(), 8 << 10)));
+                }
+            }
+            None if fill(stream, bytes)? == 0 => bail!("it closed the connection without an answer"),
+            None => {}
+        }
+    }
+}
+
+pub(super) fn fill(stream: &mut impl Read, bytes: &mut Vec<u8>) -> anyhow::Result<usize> {
     let mut some = [0; 16 << 10];
     loop {
         match stream.read(&mut some) {

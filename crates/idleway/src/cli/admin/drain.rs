@@ -49,7 +49,7 @@ fn now(at: &Where, pool: &str, backend: &str) -> Result<Value, Failure> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the event is another process's, and it is asked about")]
-fn pause(time: Duration) {
+pub(in crate::cli) fn pause(time: Duration) {
     thread::sleep(time);
 }
 

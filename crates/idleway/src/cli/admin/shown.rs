@@ -133,7 +133,7 @@ fn slots(slots: &Value) -> String {
 }
 
 /// Seconds, as exactly as anybody wants to know.
-fn time(seconds: f64) -> String {
+pub(in crate::cli) fn time(seconds: f64) -> String {
     match seconds {
         ..0.01 => "0 s".to_owned(),
         ..10.0 => format!("{seconds:.1} s"),

@@ -4,6 +4,7 @@ mod orders;
 mod protections;
 mod shapes;
 mod told;
+mod watch;
 
 use std::net::{SocketAddr, TcpListener};
 

@@ -42,12 +42,20 @@ fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Stri
         found.extend(faults(document, &schema["items"], item, &format!("{at}[{nth}]")));
     }
     if let Some(object) = value.as_object() {
-        let required = schema["required"].as_array().unwrap();
-        let missing = required.iter().filter_map(Value::as_str).filter(|name| !object.contains_key(*name));
+        let required = schema["required"].as_array();
+        let missing = required
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .filter(|name| !object.contains_key(*name));
         found.extend(missing.map(|name| format!("{at}.{name} is missing")));
         for (name, value) in object {
             match schema["properties"].get(name) {
                 Some(schema) => found.extend(faults(document, schema, value, &format!("{at}.{name}"))),
+                None if schema["additionalProperties"].is_object() => {
+                    let schema = &schema["additionalProperties"];
+                    found.extend(faults(document, schema, value, &format!("{at}.{name}")));
+                }
                 None => found.push(format!("{at}.{name} is not in the document")),
             }
         }
@@ -97,6 +105,10 @@ fn what_is_told_is_what_the_document_says() {
         ("post", "/v1/reload", "/v1/reload", ""),
         ("get", "/v1/errors", "/v1/errors", ""),
         ("get", "/v1/events", "/v1/events", ""),
+        ("get", "/v1/session", "/v1/session", ""),
+        ("post", "/v1/session", "/v1/session", &format!("{{\"key\":\"{TOKEN}\"}}")),
+        ("post", "/v1/session", "/v1/session", "{\"key\":\"wrong\"}"),
+        ("delete", "/v1/session", "/v1/session", ""),
         ("get", "/v1/events", "/v1/events?after=-", ""),
     ] {
         let answer = desk.order(&format!("{} {real}", method.to_uppercase()), body);
@@ -110,6 +122,11 @@ fn what_is_told_is_what_the_document_says() {
         assert!(found.is_empty(), "{}\n{}", found.join("\n"), answer.text());
         asked.insert((path, method));
     }
+    let told = watch::Watch::of(&desk).next();
+    let schema = serde_json::json!({ "$ref": "#/components/schemas/Told" });
+    let found = faults(&document, &schema, &told.1, "/v1/watch");
+    assert!(found.is_empty(), "{}\n{}", found.join("\n"), told.1);
+    asked.insert(("/v1/watch", "get"));
     let all: usize =
         document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
     assert_eq!(asked.len(), all, "not everything in the document was asked for");

@@ -1,0 +1,224 @@
+// The page: hears what the gateway tells, and shows it.
+
+import { Board } from "./board.js";
+import { Cards, age, element } from "./cards.js";
+import { drawErrors, drawFeed } from "./feed.js";
+import { Session, ask } from "./session.js";
+import { many, stateOf, stateWord, time, verdict, workState, workWords } from "./words.js";
+
+/** Who has heard nothing for so long has lost the connection: something comes every two seconds. */
+const SILENCE = 5000;
+const byId = (id) => document.getElementById(id);
+
+const board = new Board();
+const cards = new Cards(byId("pools"), byId("nothing"), openBackend);
+const session = new Session(drawSession);
+
+let heard = 0;
+let source = null;
+let isDue = false;
+let lastEvent = -1;
+let errorsShown = -1;
+let spoken = "";
+let open = null;
+
+// ---- What the gateway tells.
+
+function listen() {
+  source?.close();
+  source = new EventSource("/v1/watch");
+  source.addEventListener("whole", (event) => take(event, true));
+  source.addEventListener("change", (event) => take(event, false));
+  source.addEventListener("error", async () => {
+    drawLink();
+    // By itself it tries again only where the connection broke.
+    if (source.readyState !== EventSource.CLOSED) return;
+    const mayLook = await session.look();
+    if (!mayLook) askForToken();
+    setTimeout(listen, 2000);
+  });
+}
+
+function take(event, isWhole) {
+  heard = performance.now();
+  board.take(JSON.parse(event.data), isWhole);
+  if (isWhole) { lastEvent = -1; errorsShown = -1; }
+  // Nobody sees more than one picture a frame; a page that is not seen draws nothing.
+  if (!isDue) { isDue = true; requestAnimationFrame(draw); }
+}
+
+function draw() {
+  isDue = false;
+  const changed = board.takeChanged();
+  cards.draw(board, changed);
+  drawVerdict();
+  const newest = board.events.at(-1)?.number ?? 0;
+  if (newest !== lastEvent) { lastEvent = newest; drawFeed(byId("feed"), byId("feed-empty"), board.events); }
+  if (board.errors !== errorsShown) lookAtErrors();
+  if (board.gateway) {
+    const { address, version, started_unix_seconds: started } = board.gateway;
+    byId("where").textContent = `${address ?? "embedded"}, version ${version}, up for ${time(board.now() - started)}`;
+  }
+  drawLink();
+  if (open) drawBackend();
+}
+
+function drawVerdict() {
+  const said = verdict([...board.pools.values()], board.allBackends());
+  const gateway = board.gateway;
+  let { kind, text, details } = said;
+  if (gateway && !gateway.ready && gateway.reasons.includes("draining")) { kind = "draining"; text = `The gateway is stopping; ${text.charAt(0).toLowerCase()}${text.slice(1)}`; }
+  if (gateway?.reloads.trouble) details += "; the last reload failed, and what was in force stays";
+  byId("verdict").textContent = text;
+  byId("verdict").dataset.kind = kind;
+  byId("details").textContent = details;
+  document.title = kind === "well" ? "Idleway" : `Idleway: ${text}`;
+  // Whoever listens is told of turns, not of each request.
+  if (kind !== spoken) { byId("spoken").textContent = text; spoken = kind; }
+}
+
+let looking = false;
+async function lookAtErrors() {
+  if (looking) return;
+  looking = true;
+  errorsShown = board.errors;
+  try {
+    const answer = await ask("GET", "/v1/errors");
+    if (answer.ok) drawErrors(byId("errors"), byId("errors-empty"), byId("errors-count"), answer.told);
+  } catch { /* shown at the next change */ }
+  // A flood of them is looked at now and then.
+  setTimeout(() => { looking = false; if (board.errors !== errorsShown) lookAtErrors(); }, 1000);
+}
+
+function drawLink() {
+  const silent = heard === 0 ? 0 : performance.now() - heard;
+  const link = byId("link");
+  const isLost = heard > 0 && (silent > SILENCE || source?.readyState !== EventSource.OPEN);
+  const state = heard === 0 ? "waiting" : isLost ? "lost" : "live";
+  const words = { waiting: "Connecting", live: "Live", lost: `No connection for ${time(Math.max(1, silent / 1000))}, trying again` }[state];
+  if (link.dataset.state !== state) link.dataset.state = state;
+  if (link.textContent !== words) link.textContent = words;
+  document.body.classList.toggle("stale", state === "lost");
+}
+
+setInterval(() => {
+  drawLink();
+  if (document.body.classList.contains("stale") || document.hidden) return;
+  const now = board.now();
+  for (const span of document.querySelectorAll("[data-since]")) {
+    const words = time(now - Number(span.dataset.since));
+    if (span.textContent !== words) span.textContent = words;
+  }
+}, 1000);
+
+// ---- A backend, and what is ordered of it.
+
+const ORDERS = {
+  drain: { does: "Drain", asks: (name) => `Drain ${name}? It gets no new requests; what runs is finished.` },
+  maintenance: { does: "Take out", asks: (name) => `Take ${name} out? It gets neither requests nor probes; what runs is finished.` },
+  ready: { does: "Bring back", asks: (name) => `Bring ${name} back? It gets requests again.` },
+};
+
+function openBackend(pool, key) {
+  open = { pool, key, order: null };
+  byId("backend-outcome").textContent = "";
+  drawBackend();
+  byId("backend").showModal();
+}
+
+function drawBackend() {
+  const backend = board.backends.get(open.pool)?.get(open.key);
+  const title = byId("backend-title");
+  if (!backend) { byId("backend-state").textContent = "It is gone."; byId("backend-work").replaceChildren(); return; }
+  title.textContent = `${open.pool}/${backend.name}`;
+  const { all, idle, busy, lingering, resting } = backend.slots;
+  const state = [stateWord(stateOf(backend))];
+  if (backend.mode !== "ready" && backend.health === "down") state.push("down");
+  if (backend.health === "down") state.push(...[backend.cause, backend.fault].filter(Boolean));
+  byId("backend-state").textContent = `${state.join(", ")}. ${many(all, "slot")}: ${idle} idle, ${busy} busy, ${lingering} lingering, ${resting} resting.`;
+  const works = [...backend.work].sort((a, b) => a.since_unix_seconds - b.since_unix_seconds);
+  byId("backend-work").replaceChildren(...works.map((work) => {
+    const item = element("li");
+    const about = [work.client ? `from ${work.client}` : "", workState(work), work.id ? `id ${work.id}` : ""].filter(Boolean).join(", ");
+    item.append(`${workWords(work)} `, age(work, board.now()), about ? `, ${about}` : "");
+    return item;
+  }), ...(backend.work_left_out > 0 ? [Object.assign(element("li", "quiet"), { textContent: `and ${backend.work_left_out} more` })] : []));
+  for (const button of document.querySelectorAll("[data-order]")) {
+    const isNow = button.dataset.order === backend.mode;
+    button.hidden = open.order !== null || isNow;
+    button.disabled = !session.mayChange;
+    button.title = session.mayChange ? "" : "Sign in to change something";
+  }
+  const question = open.order ? ORDERS[open.order].asks(backend.name) : "";
+  if (byId("backend-question").textContent !== question) byId("backend-question").textContent = question;
+  const yes = byId("backend-yes");
+  yes.hidden = open.order === null;
+  yes.textContent = open.order ? `Yes: ${ORDERS[open.order].does.toLowerCase()}` : "";
+  byId("backend-close").textContent = open.order ? "Cancel" : "Close";
+}
+
+for (const button of document.querySelectorAll("[data-order]")) {
+  button.addEventListener("click", () => { open.order = button.dataset.order; drawBackend(); byId("backend-yes").focus(); });
+}
+
+byId("backend-yes").addEventListener("click", async () => {
+  const { pool, key, order } = open;
+  const backend = board.backends.get(pool)?.get(key);
+  open.order = null;
+  if (!backend) return;
+  const path = `/v1/pools/${encodeURIComponent(pool)}/backends/${encodeURIComponent(backend.name)}/mode`;
+  const answer = await ask("PUT", path, { mode: order }).catch(() => null);
+  byId("backend-outcome").textContent = !answer ? "The gateway does not answer." : answer.ok ? "Done; the log says so too." : `${answer.told.title ?? "That did not work"}: ${answer.told.detail ?? ""}`;
+  if (answer?.status === 401) session.look();
+  if (open) { drawBackend(); byId("backend-close").focus(); }
+});
+
+byId("backend").addEventListener("close", () => { open = null; });
+byId("backend-close").addEventListener("click", (event) => {
+  if (open?.order) { event.preventDefault(); open.order = null; drawBackend(); }
+});
+
+// ---- Signing in.
+
+function drawSession() {
+  const button = byId("sign");
+  button.textContent = session.mayChange ? "Sign out" : session.hasToken ? "Read only: sign in" : "Read only: there is no token";
+  button.disabled = !session.hasToken;
+  if (open) drawBackend();
+}
+
+function askForToken(trouble = "") {
+  byId("signing-outcome").textContent = trouble;
+  if (!byId("signing").open) byId("signing").showModal();
+}
+
+byId("sign").addEventListener("click", () => { session.mayChange ? session.close() : askForToken(); });
+byId("signing-cancel").addEventListener("click", () => byId("signing").close());
+byId("signing-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const trouble = await session.open(byId("token").value);
+  if (trouble) { askForToken(trouble); return; }
+  byId("token").value = "";
+  byId("signing").close();
+  listen();
+});
+
+// ---- Finding.
+
+function filter() {
+  cards.filter(byId("find").value, byId("problems").getAttribute("aria-pressed") === "true");
+  cards.draw(board, { all: false, backends: new Set(), pools: new Set() });
+}
+byId("find").addEventListener("input", filter);
+byId("problems").addEventListener("click", () => {
+  byId("problems").setAttribute("aria-pressed", String(byId("problems").getAttribute("aria-pressed") !== "true"));
+  filter();
+});
+addEventListener("keydown", (event) => {
+  const isTyping = event.target instanceof HTMLInputElement || document.querySelector("dialog[open]");
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) { event.preventDefault(); byId("find").focus(); }
+});
+
+const trouble = await session.begin();
+listen();
+if (trouble) askForToken(trouble);

@@ -1,0 +1,51 @@
+// What the gateway has told, as it stands now.
+
+export class Board {
+  constructor() { this.clear(); }
+
+  clear() {
+    this.gateway = null;
+    this.pools = new Map();
+    this.backends = new Map();
+    this.points = new Map();
+    this.events = [];
+    this.errors = 0;
+    this.offset = 0;
+    this.changed = { all: true, backends: new Set(), pools: new Set() };
+  }
+
+  /** The present by the gateway's clock, in seconds. */
+  now() { return Date.now() / 1000 + this.offset; }
+
+  /** Takes a message; what stands there takes the place of what stood there before. */
+  take(told, isWhole) {
+    if (isWhole) this.clear();
+    this.offset = told.now_unix_seconds - Date.now() / 1000;
+    if (told.gateway) this.gateway = told.gateway;
+    if (told.errors !== undefined) this.errors = told.errors;
+    for (const [name, pool] of Object.entries(told.pools ?? {})) { this.pools.set(name, pool); this.changed.pools.add(name); }
+    for (const name of told.gone_pools ?? []) { this.pools.delete(name); this.backends.delete(name); this.points.delete(name); this.changed.all = true; }
+    for (const [name, all] of Object.entries(told.backends ?? {})) {
+      const known = this.backends.get(name) ?? new Map();
+      this.backends.set(name, known);
+      for (const [key, backend] of Object.entries(all)) { known.set(key, backend); this.changed.backends.add(`${name}\n${key}`); }
+    }
+    for (const [name, keys] of Object.entries(told.gone_backends ?? {})) {
+      for (const key of keys) { this.backends.get(name)?.delete(String(key)); this.changed.backends.add(`${name}\n${key}`); }
+    }
+    for (const [name, points] of Object.entries(told.points ?? {})) {
+      this.points.set(name, [...(this.points.get(name) ?? []), ...points].slice(-180));
+      this.changed.pools.add(name);
+    }
+    if (told.events) this.events = [...this.events, ...told.events].slice(-256);
+  }
+
+  /** What has changed since this was asked last. */
+  takeChanged() {
+    const changed = this.changed;
+    this.changed = { all: false, backends: new Set(), pools: new Set() };
+    return changed;
+  }
+
+  allBackends() { return [...this.backends.values()].flatMap((all) => [...all.values()]); }
+}

@@ -1,0 +1,185 @@
+// Pools and their backends.
+
+import { drawCharts, makeCharts } from "./charts.js";
+import { many, rank, stateOf, stateWord, time, workState, workWords } from "./words.js";
+
+/** More backends than this are shown small. */
+const FEW = 24;
+/** So many cells and waiting people are drawn, the others are a number. */
+const CELLS = 32, PEOPLE = 40;
+
+export class Cards {
+  constructor(root, nothing, open) {
+    Object.assign(this, { root, nothing, open, pools: new Map(), find: "", onlyProblems: false });
+  }
+
+  filter(find, onlyProblems) {
+    this.find = find.trim().toLowerCase();
+    this.onlyProblems = onlyProblems;
+  }
+
+  draw(board, changed) {
+    for (const [name, drawn] of this.pools) if (!board.pools.has(name)) { drawn.section.remove(); this.pools.delete(name); }
+    let shown = 0;
+    for (const name of [...board.pools.keys()].sort()) {
+      const isNew = !this.pools.has(name);
+      const drawn = this.pools.get(name) ?? this.makePool(name);
+      if (isNew || changed.all || changed.pools.has(name)) this.drawPool(drawn, board, name);
+      shown += this.drawBackends(drawn, board, name, changed);
+    }
+    this.nothing.hidden = shown > 0 || board.pools.size === 0;
+  }
+
+  makePool(name) {
+    const section = element("section", "pool");
+    section.dataset.pool = name;
+    const head = element("div", "pool-head"), title = element("h2"), facts = element("p", "quiet");
+    title.textContent = name;
+    title.id = `pool-${this.pools.size}`;
+    section.setAttribute("aria-labelledby", title.id);
+    head.append(title, facts);
+    const line = element("div", "line"), people = element("span", "people"), words = element("span", "words");
+    people.setAttribute("aria-hidden", "true");
+    line.append(people, words);
+    const charts = element("div", "charts"), list = element("ul", "backends");
+    section.append(head, line, charts, list);
+    this.root.append(section);
+    const drawn = { section, facts, people, words, charts: makeCharts(charts), list, cards: new Map(), order: "" };
+    this.pools.set(name, drawn);
+    return drawn;
+  }
+
+  drawPool(drawn, board, name) {
+    const pool = board.pools.get(name);
+    const { slots, queue, estimate } = pool;
+    drawn.facts.textContent = `${pool.up} of ${many(pool.backends, "backend")} up, ${slots.all - slots.idle} of ${many(slots.all, "slot")} taken` + (pool.leaving ? ", leaving: it finishes its work" : "");
+    const count = Math.min(queue.waiting, PEOPLE);
+    while (drawn.people.childElementCount > count) drawn.people.lastElementChild.remove();
+    while (drawn.people.childElementCount < count) drawn.people.append(document.createElement("i"));
+    let words = queue.length === 0 ? "No line: who finds no idle slot is refused at once" : "Nobody waits in line";
+    if (queue.waiting > 0) {
+      words = `${queue.waiting.toLocaleString("en")} of ${queue.length.toLocaleString("en")} in line wait`;
+      if (queue.longest_wait_seconds !== null) words += `, the oldest for ${time(queue.longest_wait_seconds)}`;
+    }
+    if (estimate.wait_seconds !== null && queue.length > 0) words += `; a newcomer waits about ${time(estimate.wait_seconds)}`;
+    drawn.words.textContent = words;
+    drawCharts(drawn.charts, board.points.get(name) ?? []);
+  }
+
+  /** Answers how many there are to be seen. */
+  drawBackends(drawn, board, name, changed) {
+    const all = board.backends.get(name) ?? new Map();
+    drawn.list.classList.toggle("many", all.size > FEW);
+    for (const [key, card] of drawn.cards) if (!all.has(key)) { card.item.remove(); drawn.cards.delete(key); }
+    let shown = 0;
+    for (const [key, backend] of all) {
+      const isNew = !drawn.cards.has(key);
+      const card = drawn.cards.get(key) ?? this.makeCard(drawn, name, key);
+      if (isNew || changed.all || changed.backends.has(`${name}\n${key}`)) drawCard(card, backend, board.now());
+      const isShown = this.isShown(backend, name);
+      if (card.item.hidden === isShown) card.item.hidden = !isShown;
+      shown += isShown ? 1 : 0;
+    }
+    this.sort(drawn, all);
+    const hides = all.size > 0 && shown === 0;
+    if (drawn.section.hidden !== hides) drawn.section.hidden = hides;
+    return shown;
+  }
+
+  isShown(backend, pool) {
+    if (this.onlyProblems && rank(backend) === 3) return false;
+    if (!this.find) return true;
+    const texts = [backend.name, pool, stateWord(stateOf(backend)), ...backend.work.map((work) => `${work.method ?? ""} ${work.route ?? ""} ${work.client ?? ""}`)];
+    return texts.some((text) => text.toLowerCase().includes(this.find));
+  }
+
+  /** Problems first. Only what is wrong moves a card: one that is busy stays where it is. */
+  sort(drawn, all) {
+    const place = (backend) => Math.min(rank(backend), 2);
+    const keys = [...all.keys()].sort((a, b) => place(all.get(a)) - place(all.get(b)) || all.get(a).name.localeCompare(all.get(b).name, "en", { numeric: true }));
+    const order = keys.join(" ");
+    if (order === drawn.order) return;
+    drawn.order = order;
+    const focused = document.activeElement;
+    drawn.list.append(...keys.map((key) => drawn.cards.get(key).item));
+    // A card that moves keeps the focus that it has.
+    if (focused && drawn.list.contains(focused)) focused.focus({ preventScroll: true });
+  }
+
+  makeCard(drawn, pool, key) {
+    const item = element("li", "card");
+    const head = element("button", "card-head"), name = element("span", "name"), state = element("span", "state");
+    head.type = "button";
+    head.append(name, state);
+    head.addEventListener("click", () => this.open(pool, key));
+    const cells = element("div", "cells"), work = element("p", "work");
+    cells.setAttribute("role", "img");
+    item.append(head, cells, work);
+    drawn.list.append(item);
+    const card = { item, name, state, cells, work };
+    drawn.cards.set(key, card);
+    return card;
+  }
+}
+
+function drawCard(card, backend, now) {
+  const state = stateOf(backend);
+  if (card.name.textContent !== backend.name) card.name.textContent = backend.name;
+  const word = stateWord(state);
+  card.item.dataset.backend = backend.name;
+  card.item.dataset.state = state;
+  card.state.textContent = word;
+  drawCells(card.cells, backend);
+  const oldest = backend.work.reduce((old, work) => !old || work.since_unix_seconds < old.since_unix_seconds ? work : old, null);
+  card.work.classList.toggle("why", state === "down");
+  card.work.replaceChildren();
+  if (state === "down") {
+    card.work.append([backend.cause, backend.fault].filter(Boolean).join(": "));
+    card.work.title = card.work.textContent;
+  } else if (oldest) {
+    card.work.append(`${workWords(oldest)} `, age(oldest, now));
+    card.work.title = [workWords(oldest), oldest.client, workState(oldest)].filter(Boolean).join(", ");
+  } else {
+    card.work.title = "";
+    if (backend.elsewhere > 0) card.work.append(`${backend.elsewhere} at work for another pool or process`);
+  }
+}
+
+/** A cell for each slot: first what is taken, in the order of the slots' places. */
+function drawCells(root, backend) {
+  const { all, idle, busy, lingering, resting } = backend.slots;
+  const states = [];
+  for (const work of backend.work) states.push(work.state === "busy" ? "busy" : work.state === "lingering" ? "lingering" : "resting");
+  const counts = { busy, lingering, resting };
+  for (const state of states) counts[state] -= 1;
+  for (const [state, count] of Object.entries(counts)) for (let nth = 0; nth < count && states.length < CELLS; nth += 1) states.push(state);
+  while (states.length < Math.min(all, CELLS)) states.push(backend.health === "down" ? "down" : "idle");
+  states.length = Math.min(states.length, CELLS);
+  const spare = root.querySelector(".more");
+  const cells = [...root.querySelectorAll(".cell")];
+  while (cells.length > states.length) cells.pop().remove();
+  states.forEach((state, nth) => {
+    const cell = cells[nth] ?? root.insertBefore(element("span", "cell"), spare);
+    if (cell.dataset.state !== state) cell.dataset.state = state;
+  });
+  const more = all - states.length;
+  if (more > 0) {
+    const words = spare ?? root.appendChild(element("b", "more"));
+    words.textContent = `and ${many(more, "slot")} more`;
+  } else spare?.remove();
+  root.setAttribute("aria-label", `${many(all, "slot")}: ${idle} idle, ${busy} busy, ${lingering} lingering, ${resting} resting`);
+}
+
+/** For how long, going on by itself. */
+export function age(work, now) {
+  const span = element("span", "age");
+  span.dataset.since = work.since_unix_seconds;
+  span.textContent = time(now - work.since_unix_seconds);
+  return span;
+}
+
+export function element(name, kind) {
+  const made = document.createElement(name);
+  if (kind) made.className = kind;
+  return made;
+}

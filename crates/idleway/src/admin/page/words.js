@@ -1,0 +1,91 @@
+// How things are said.
+
+/** Seconds, as exactly as anybody wants to know. */
+export function time(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 0.0995) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
+  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 600) return `${Math.round(seconds)} s`;
+  if (seconds < 36000) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3600)} h`;
+}
+
+export function rate(count) {
+  if (count === 0) return "0";
+  return count < 10 ? count.toFixed(1) : Math.round(count).toLocaleString("en");
+}
+
+export function many(count, one, more = `${one}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+}
+
+export function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+}
+
+/** What a backend is, in a word: what is wrong comes first. */
+export function stateOf(backend) {
+  if (backend.removed) return "leaving";
+  if (backend.mode !== "ready") return backend.mode;
+  if (backend.health === "down") return "down";
+  const { busy, lingering, resting, idle } = backend.slots;
+  if (busy > 0) return "busy";
+  if (lingering > 0) return "lingering";
+  if (resting > 0 && idle === 0) return "resting";
+  return "idle";
+}
+
+const STATES = {
+  idle: "idle", busy: "busy", lingering: "works on", resting: "rests", down: "down",
+  drain: "draining", maintenance: "taken out", leaving: "leaving",
+};
+export function stateWord(state) { return STATES[state] ?? state; }
+
+/** Problems first. */
+export function rank(backend) {
+  const state = stateOf(backend);
+  if (backend.health === "down") return 0;
+  if (state === "leaving" || state === "drain" || state === "maintenance") return 1;
+  if (backend.slots.lingering > 0 || backend.slots.resting > 0) return 2;
+  return 3;
+}
+
+export function workWords(work) {
+  if (!work.method) return { probe: "a probe", proof: "a probe" }[work.purpose] ?? "a request";
+  return `${work.method} ${work.route ?? ""}`;
+}
+
+const WORK_STATES = {
+  lingering: "nobody waits for it any more", unproven: "nobody knows whether it works on: rests until a probe is answered",
+  doubted: "nobody knows whether it works on", resting: "rests",
+};
+export function workState(work) { return WORK_STATES[work.state] ?? ""; }
+
+/** The state of everything, in a sentence; and whether that is well. */
+export function verdict(pools, backends) {
+  let up = 0, all = 0, busy = 0, slots = 0, waiting = 0, oldest = null, out = 0;
+  for (const pool of pools) {
+    slots += pool.slots.all; busy += pool.slots.all - pool.slots.idle;
+    waiting += pool.queue.waiting;
+    if (pool.queue.longest_wait_seconds !== null) oldest = Math.max(oldest ?? 0, pool.queue.longest_wait_seconds);
+  }
+  let down = 0;
+  for (const backend of backends) {
+    all += 1;
+    if (backend.health === "down") down += 1; else up += 1;
+    if (backend.mode !== "ready") out += 1;
+  }
+  const line = waiting === 0 ? "nobody waits" : `${many(waiting, "request")} ${waiting === 1 ? "waits" : "wait"}` +
+    (oldest === null ? "" : `, the oldest for ${time(oldest)}`);
+  const trouble = [];
+  if (down > 0) trouble.push(`${many(down, "backend")} of ${all.toLocaleString("en")} ${down === 1 ? "is" : "are"} down`);
+  if (out > 0) trouble.push(`${many(out, "backend")} ${out === 1 ? "is" : "are"} drained or taken out`);
+  const taken = `${busy.toLocaleString("en")} of ${many(slots, "slot")} taken`;
+  if (all === 0) return { kind: "none", text: "There are no backends", details: "" };
+  if (trouble.length === 0) {
+    const full = waiting > 0 && busy >= slots;
+    return { kind: full ? "full" : "well", text: full ? `All slots are taken, and ${line}` : `All is well: ${line}`, details: `${up} of ${many(all, "backend")} up, ${taken}` };
+  }
+  const first = trouble.join(", ");
+  return { kind: down > 0 ? "down" : "out", text: `${first}; ${line}`, details: `${up} of ${many(all, "backend")} up, ${taken}` };
+}

@@ -1,0 +1,261 @@
+//! `idleway load`: a gentle and changing load for any gateway, and what became of it.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use idleway::Stop;
+use idleway_h1::{HeadReader, HeadWriter, Limits};
+
+use crate::cli::{self, Failure, say};
+
+/// How often requests are sent off, if there are any to be.
+const STEP: Duration = Duration::from_millis(100);
+/// The load swells and ebbs in so long.
+const WAVE: Duration = Duration::from_secs(60);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+const CONNECT: Duration = Duration::from_secs(5);
+/// How often what became of it is said.
+const TOLD: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  idleway load http://127.0.0.1:5000                            two requests a second, now more and now fewer, until Ctrl-C
+  idleway load http://127.0.0.1:5000 --rate 20 --for 1m         for a minute
+  idleway load http://127.0.0.1:8080 --path /render --clients 4
+
+Each request is a POST of a little JSON on a connection of its own. Where all clients wait for answers no more is sent, and it is said how
+many were left out.")]
+pub(crate) struct LoadArgs {
+    /// The gateway.
+    #[arg(value_name = "URL")]
+    url: String,
+    /// Requests a second, on average.
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = rate)]
+    rate: f64,
+    /// How many of them may wait for their answers at once.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    clients: u16,
+    /// What is asked for.
+    #[arg(long, value_name = "PATH", default_value = "/process")]
+    path: String,
+    /// How long [default: until Ctrl-C].
+    #[arg(long, value_name = "DURATION", value_parser = cli::duration)]
+    r#for: Option<Duration>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|rate| (0.01..=10_000.0).contains(rate))
+        .ok_or_else(|| "a number from 0.01 to 10000".to_owned())
+}
+
+pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
+    let mut stop = Stop::catch().context("cannot catch signals")?;
+    let load = Load::start(&args.url, usize::from(args.clients))?;
+    let wave = load.wave(args.rate, &args.path)?;
+    let (wish, counts, time) = (stop.wish(), Arc::clone(&load.counts), args.r#for);
+    // It says how it goes, and ends the program in time.
+    thread::Builder::new()
+        .name("told".to_owned())
+        .spawn(move || {
+            let begun = Instant::now();
+            let (_held, never) = sync_channel::<()>(0);
+            loop {
+                let left = time.map_or(TOLD, |time| time.saturating_sub(begun.elapsed()).min(TOLD));
+                let _ = never.recv_timeout(left);
+                if time.is_some_and(|time| begun.elapsed() >= time) {
+                    return wish.stop();
+                }
+                say(&counts.to_string());
+            }
+        })
+        .context("there is no thread to be had")?;
+    stop.wait();
+    wave.end();
+    say(&load.counts.to_string());
+    Ok(())
+}
+
+/// Clients of a gateway, who send what they are told to.
+pub(crate) struct Load {
+    tickets: SyncSender<String>,
+    pub(crate) counts: Arc<Counts>,
+}
+
+/// Requests that are sent off again and again.
+pub(crate) struct Wave {
+    _end: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Wave {
+    /// Sends no more.
+    pub(crate) fn end(self) {
+        drop(self._end);
+        // It has said so itself, if it panicked.
+        let _ = self.thread.join();
+    }
+}
+
+impl Load {
+    /// So many clients of the gateway at this URL, who wait for something to do.
+    ///
+    /// # Errors
+    /// It is none, its host has no address, or there are no threads to be had.
+    pub(crate) fn start(url: &str, clients: usize) -> anyhow::Result<Self> {
+        let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+        let Some(authority) =
+            authority.filter(|rest| !rest.is_empty() && !rest.contains(['/', '@', '?', '#']))
+        else {
+            bail!("`{url}` is not where a gateway listens: write http://127.0.0.1:5000");
+        };
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let place = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        let address = place.to_socket_addrs().ok().and_then(|mut found| found.next());
+        let address = address.with_context(|| format!("`{authority}` is not found"))?;
+        // A ticket is a path. No client waits with one: what nobody takes at once is left out.
+        let (tickets, taken) = sync_channel(clients);
+        let (taken, counts) = (Arc::new(Mutex::new(taken)), Arc::new(Counts::default()));
+        for _ in 0..clients {
+            let (taken, counts, authority) = (Arc::clone(&taken), Arc::clone(&counts), authority.to_owned());
+            let client = move || {
+                while let Some(path) = next(&taken) {
+                    counts.at_work.fetch_add(1, Ordering::Relaxed);
+                    counts.note(ask(address, &authority, &path).ok());
+                    counts.at_work.fetch_sub(1, Ordering::Relaxed);
+                }
+            };
+            thread::Builder::new()
+                .name("client".to_owned())
+                .spawn(client)
+                .context("there is no thread to be had")?;
+        }
+        Ok(Self { tickets, counts })
+    }
+
+    /// Has so many requests sent now. Those for which no client is free are left out, and counted.
+    pub(crate) fn send(&self, count: usize, path: &str) {
+        send(&self.tickets, &self.counts, count, path);
+    }
+
+    /// Has requests sent, so many a second on average: fewer and more in turn.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn wave(&self, rate: f64, path: &str) -> anyhow::Result<Wave> {
+        let (tickets, counts, path) = (self.tickets.clone(), Arc::clone(&self.counts), path.to_owned());
+        let (end, ended) = sync_channel(0);
+        let thread = thread::Builder::new()
+            .name("wave".to_owned())
+            .spawn(move || swell(&tickets, &counts, &ended, rate, &path))
+            .context("there is no thread to be had")?;
+        Ok(Wave { _end: end, thread })
+    }
+}
+
+fn swell(tickets: &SyncSender<String>, counts: &Counts, ended: &Receiver<()>, rate: f64, path: &str) {
+    let begun = Instant::now();
+    let mut due = 0.0;
+    while ended.recv_timeout(STEP) == Err(RecvTimeoutError::Timeout) {
+        let turn = begun.elapsed().as_secs_f64() / WAVE.as_secs_f64() * std::f64::consts::TAU;
+        due += rate * (1.0 + 0.7 * turn.sin()) * STEP.as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and not below 0")]
+        let now = due as usize;
+        if now > 0 {
+            send(tickets, counts, now, path);
+            due = due.fract();
+        }
+    }
+}
+
+fn send(tickets: &SyncSender<String>, counts: &Counts, count: usize, path: &str) {
+    for _ in 0..count {
+        if tickets.try_send(path.to_owned()).is_err() {
+            counts.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn next(tickets: &Mutex<Receiver<String>>) -> Option<String> {
+    tickets.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+/// The status of the answer.
+fn ask(address: SocketAddr, authority: &str, path: &str) -> io::Result<u16> {
+    const BODY: &str = "{\"task\": \"load\"}";
+    let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut request = Vec::new();
+    HeadWriter::request(&mut request, "POST", path)
+        .field("Host", authority)
+        .field("Content-Type", "application/json")
+        .field("Connection", "close")
+        .number("Content-Length", BODY.len() as u64)
+        .end();
+    request.extend_from_slice(BODY.as_bytes());
+    stream.write_all(&request)?;
+    let mut answer = Vec::new();
+    // Bounded: it is a small one of a gateway that is looked at, and what is more is not looked at.
+    stream.take(1 << 20).read_to_end(&mut answer)?;
+    let mut from = 0;
+    loop {
+        let head =
+            HeadReader::new(Limits::default()).response(&answer[from..], false).map_err(io::Error::other)?;
+        match head {
+            Some((head, used)) if head.is_interim() => from += used,
+            Some((head, _)) => return Ok(head.status()),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    well: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+    unanswered: AtomicU64,
+    left_out: AtomicU64,
+    at_work: AtomicU64,
+}
+
+impl Counts {
+    fn note(&self, status: Option<u16>) {
+        let count = match status {
+            Some(100..500) => &self.well,
+            Some(503) => &self.refused,
+            Some(_) => &self.failed,
+            None => &self.unanswered,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Self { well, refused, failed, unanswered, left_out, at_work } = self;
+        write!(
+            f,
+            "{} answered, {} refused (503), {} failed, {} without an answer, {} under way, {} left out",
+            count(well),
+            count(refused),
+            count(failed),
+            count(unanswered),
+            count(at_work),
+            count(left_out)
+        )
+    }
+}
