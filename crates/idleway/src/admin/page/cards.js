@@ -1,7 +1,7 @@
 // Pools and their backends.
 
 import { drawCharts, makeCharts } from "./charts.js";
-import { many, rank, stateOf, stateWord, time, workState, workWords } from "./words.js";
+import { many, number, rank, stateOf, stateWord, time, workState, workWords } from "./words.js";
 
 /** More backends than this are shown small. */
 const FEW = 24;
@@ -52,7 +52,7 @@ export class Cards {
   drawPool(drawn, board, name) {
     const pool = board.pools.get(name);
     const { slots, queue, estimate } = pool;
-    drawn.facts.textContent = `${pool.up} of ${many(pool.backends, "backend")} up, ${slots.all - slots.idle} of ${many(slots.all, "slot")} taken` + (pool.leaving ? ", leaving: it finishes its work" : "");
+    drawn.facts.textContent = `${number(pool.up)} of ${many(pool.backends, "backend")} up, ${number(slots.all - slots.idle)} of ${many(slots.all, "slot")} taken` + (pool.leaving ? ", leaving: it finishes its work" : "");
     const count = Math.min(queue.waiting, PEOPLE);
     while (drawn.people.childElementCount > count) drawn.people.lastElementChild.remove();
     while (drawn.people.childElementCount < count) drawn.people.append(document.createElement("i"));

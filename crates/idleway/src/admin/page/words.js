@@ -15,8 +15,10 @@ export function rate(count) {
   return count < 10 ? count.toFixed(1) : Math.round(count).toLocaleString("en");
 }
 
+export function number(count) { return count.toLocaleString("en"); }
+
 export function many(count, one, more = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+  return `${number(count)} ${count === 1 ? one : more}`;
 }
 
 export function clock(seconds) {
@@ -84,8 +86,8 @@ export function verdict(pools, backends) {
   if (all === 0) return { kind: "none", text: "There are no backends", details: "" };
   if (trouble.length === 0) {
     const full = waiting > 0 && busy >= slots;
-    return { kind: full ? "full" : "well", text: full ? `All slots are taken, and ${line}` : `All is well: ${line}`, details: `${up} of ${many(all, "backend")} up, ${taken}` };
+    return { kind: full ? "full" : "well", text: full ? `All slots are taken, and ${line}` : `All is well: ${line}`, details: `${number(up)} of ${many(all, "backend")} up, ${taken}` };
   }
   const first = trouble.join(", ");
-  return { kind: down > 0 ? "down" : "out", text: `${first}; ${line}`, details: `${up} of ${many(all, "backend")} up, ${taken}` };
+  return { kind: down > 0 ? "down" : "out", text: `${first}; ${line}`, details: `${number(up)} of ${many(all, "backend")} up, ${taken}` };
 }
