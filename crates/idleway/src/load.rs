@@ -32,8 +32,8 @@ Examples:
   idleway load http://127.0.0.1:5000 --rate 20 --for 1m         for a minute
   idleway load http://127.0.0.1:8080 --path /render --clients 4
 
-Each request is a POST of a little JSON on a connection of its own. Where all clients wait for answers no more is sent, and it is said how
-many were left out.")]
+Each request is a POST of a little JSON on a connection of its own. Where all clients wait for answers, and as many requests for a client, no
+more are made, and it is said how many were left out.")]
 pub(crate) struct LoadArgs {
     /// The gateway.
     #[arg(value_name = "URL")]
@@ -123,7 +123,7 @@ impl Load {
         let place = if has_port { authority.to_owned() } else { format!("{authority}:80") };
         let address = place.to_socket_addrs().ok().and_then(|mut found| found.next());
         let address = address.with_context(|| format!("`{authority}` is not found"))?;
-        // A ticket is a path. No client waits with one: what nobody takes at once is left out.
+        // A ticket is a path. As many wait for a client as there are clients; what is more is left out.
         let (tickets, taken) = sync_channel(clients);
         let (taken, counts) = (Arc::new(Mutex::new(taken)), Arc::new(Counts::default()));
         for _ in 0..clients {

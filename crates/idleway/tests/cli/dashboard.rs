@@ -102,6 +102,50 @@ fn slots_fill_the_line_grows_and_a_backend_dies() {
     drop(running);
 }
 
+/// What a newcomer does first.
+#[test]
+fn the_demo_is_a_show() {
+    let Some(mut browser) = needs("Chromium", Browser::start("demo")) else { return };
+    let arguments = [
+        "demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--first-port",
+        "0",
+        "--admin",
+        "127.0.0.1:0",
+        "--no-events",
+        "--delay",
+        "500ms",
+    ];
+    let mut demo = Running::start(&arguments);
+    let (mut pids, mut address) = (Vec::new(), String::new());
+    for line in demo.output.by_ref().lines().map(Result::unwrap) {
+        match line.trim().split_once("  pid ") {
+            Some((url, pid)) => pids.push((url.trim_start_matches("http://").to_owned(), pid.to_owned())),
+            None if line.contains("#key=") => line.trim().clone_into(&mut address),
+            None if line.starts_with("Ctrl-C") => break,
+            None => {}
+        }
+    }
+    let tab = browser.open(&address, 1440, 1000);
+    browser.until(&tab, &says("#sign", "Sign out"));
+    browser.until(&tab, "document.querySelectorAll('.card[data-state=busy]').length > 0");
+    let (dead, pid) = &pids[0];
+    assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+    browser.until(
+        &tab,
+        &format!("document.querySelector('[data-backend=\"{dead}\"]').dataset.state === 'down'"),
+    );
+    browser.until(&tab, &says("#feed", dead));
+    // Once.
+    let again = browser.open(&address, 800, 600);
+    browser.until(&again, &says("#sign", "Sign out"));
+    demo.signal("-INT");
+    assert_eq!(demo.exit_code(), Some(0));
+    browser.until(&tab, &says("#link", "No connection for"));
+}
+
 #[test]
 fn who_has_signed_in_drains_a_backend_and_another_tab_follows() {
     let Some(mut show) = show("orders") else { return };

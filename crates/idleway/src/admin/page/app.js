@@ -42,7 +42,8 @@ function listen() {
 function take(event, isWhole) {
   heard = performance.now();
   board.take(JSON.parse(event.data), isWhole);
-  if (isWhole) { lastEvent = -1; errorsShown = -1; }
+  // It may be another process now, which does not know who had signed in.
+  if (isWhole) { lastEvent = -1; errorsShown = -1; session.look(); }
   // Nobody sees more than one picture a frame; a page that is not seen draws nothing.
   if (!isDue) { isDue = true; requestAnimationFrame(draw); }
 }
