@@ -112,6 +112,10 @@ pub(super) fn note<T>(peer: SocketAddr, what: &str, body: &[u8], outcome: &Resul
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // A list of values in their order would be taken for one, too.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::Body("it is no object".to_owned()));
+    }
     serde_json::from_slice(body).map_err(|error| Problem::Body(error.to_string()))
 }
 

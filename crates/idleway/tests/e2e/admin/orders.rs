@@ -113,6 +113,7 @@ fn what_cannot_be_meant_is_told_and_changes_nothing() {
         assert_eq!(problem(&desk.order(&of("mode"), body)), "body", "{body}");
     }
     for body in [
+        "[1]",
         "{\"slots\":0}",
         "{\"slots\":-1}",
         "{\"slots\":100001}",
