@@ -13,7 +13,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use idleway::{Bequeathed, Handle, Heritage, Ordered, Passed, Taken, Waiting, Wish};
@@ -56,11 +56,11 @@ enum Word {
         slots: Option<(u32, u32)>,
     },
     AllTold,
-    /// A client comes with it, and so many bytes that were read from it; for how many nanoseconds it has been waited for, and has
-    /// stood in line.
+    /// A client comes with it, and so many bytes that were read from it; when its request had come, if it was whole, and since when
+    /// that stands in line, in nanoseconds since 1970.
     Client {
         read: usize,
-        age: Option<u64>,
+        arrived: Option<u64>,
         in_line: Option<u64>,
     },
     AllMoved,
@@ -85,6 +85,35 @@ impl From<Taken> for Slots {
 impl From<Slots> for Taken {
     fn from(Slots { backend, addresses, slots }: Slots) -> Self {
         Self { backend, addresses, slots }
+    }
+}
+
+/// One moment on the clock of this process and on the one of the machine. All moments that are told go by the same one: which of
+/// two was first is never in doubt.
+struct Clock {
+    here: Instant,
+    since_1970: Duration,
+}
+
+impl Clock {
+    fn now() -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { here: Instant::now(), since_1970 }
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        let before = self.since_1970.saturating_sub(self.here.saturating_duration_since(at));
+        let nanos = before + at.saturating_duration_since(self.here);
+        u64::try_from(nanos.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn instant(&self, nanos: u64) -> Instant {
+        let at = Duration::from_nanos(nanos);
+        match self.since_1970.checked_sub(at) {
+            // From before this machine was started it is only where its clock was set.
+            Some(before) => self.here.checked_sub(before).unwrap_or(self.here),
+            None => self.here + at.saturating_sub(self.since_1970).min(READY),
+        }
     }
 }
 
@@ -177,6 +206,7 @@ impl Predecessor {
 
     /// Whether it came to its end in order.
     async fn take_all(&mut self, heritage: &mut Heritage, begun: impl Fn()) -> io::Result<bool> {
+        let clock = Clock::now();
         self.parcels.within(Some(READY))?;
         self.parcels.send(&Word::Ready, &[], &[])?;
         while let Some(word) = self.parcels.receive()? {
@@ -192,11 +222,11 @@ impl Predecessor {
                     // It may work for long on what it has.
                     self.parcels.within(None)?;
                 }
-                Word::Client { read, age, in_line } => {
+                Word::Client { read, arrived, in_line } => {
                     let read = self.parcels.receive_bytes(read)?;
                     let stream = self.parcels.receive_socket()?.into();
-                    let age = age.map(Duration::from_nanos);
-                    let waiting = age.map(|age| Waiting { age, in_line: in_line.map(Duration::from_nanos) });
+                    let in_line = in_line.map(|at| clock.instant(at));
+                    let waiting = arrived.map(|at| Waiting { arrived: clock.instant(at), in_line });
                     heritage.take(Bequeathed::Client(Passed { stream, read, waiting })).await;
                 }
                 Word::AllMoved => {
@@ -369,6 +399,7 @@ fn answer(mut parcels: Parcels, gateway: &Handle, desk: &Shared) -> io::Result<O
 }
 
 fn give_all(parcels: &mut Parcels, mut bequest: idleway::Bequest) -> io::Result<()> {
+    let clock = Clock::now();
     let mut held = std::collections::HashMap::new();
     while let Some(bequeathed) = bequest.blocking_next() {
         match bequeathed {
@@ -382,10 +413,13 @@ fn give_all(parcels: &mut Parcels, mut bequest: idleway::Bequest) -> io::Result<
             }
             Bequeathed::AllTold => parcels.send(&Word::AllTold, &[], &[])?,
             Bequeathed::Client(Passed { stream, read, waiting }) => {
-                let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-                let age = waiting.map(|waiting| nanos(waiting.age));
-                let in_line = waiting.and_then(|waiting| waiting.in_line).map(nanos);
-                parcels.send(&Word::Client { read: read.len(), age, in_line }, &read, &[stream.as_fd()])?;
+                let arrived = waiting.map(|waiting| clock.nanos(waiting.arrived));
+                let in_line = waiting.and_then(|waiting| waiting.in_line).map(|at| clock.nanos(at));
+                parcels.send(
+                    &Word::Client { read: read.len(), arrived, in_line },
+                    &read,
+                    &[stream.as_fd()],
+                )?;
             }
             Bequeathed::AllMoved => parcels.send(&Word::AllMoved, &[], &[])?,
             _ => {}

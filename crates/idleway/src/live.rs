@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 use idleway_core::{BackendKey, Time};
@@ -42,6 +42,8 @@ use crate::route::{Asked, Route};
 /// So many routes, at most, are counted one by one; all others together: each takes memory for each core, and a page of
 /// Prometheus that takes long to read.
 const COUNTED: usize = 500;
+/// How long an end waits for the collector.
+const FLUSHED: Duration = Duration::from_secs(1);
 /// As what those others are shown.
 const MORE: &str = "(more)";
 
@@ -185,6 +187,13 @@ impl Live {
     /// Where spans of requests go, once they go anywhere.
     pub(crate) fn exports(&self) -> Option<&Exports> {
         self.exports.get()
+    }
+
+    /// Waits until the collector has what is recorded so far, if there is one, but not for long. Blocks.
+    pub(crate) fn send_what_is_recorded(&self) {
+        if let Some(exports) = self.exports() {
+            exports.flush(FLUSHED);
+        }
     }
 
     /// From now on they go there, unless they go anywhere yet.

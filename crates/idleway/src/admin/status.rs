@@ -95,9 +95,9 @@ pub(super) struct Estimate {
     service_p99_seconds: Option<f64>,
 }
 
-/// A backend.
-#[derive(Debug, Serialize)]
-pub(super) struct Backend {
+/// How a backend stands, whenever it is looked at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Standing {
     name: String,
     mode: &'static str,
     health: &'static str,
@@ -107,13 +107,20 @@ pub(super) struct Backend {
     fault: Option<String>,
     /// It is no longer named, and finishes its work.
     removed: bool,
-    /// How long it rests, where it said that it is busy.
-    rests_seconds: Option<f64>,
     slots: Slots,
     /// Those of the resting Slots that wait for a proof.
     unproven: u64,
     /// Those of the resting Slots that somebody else has at work.
     elsewhere: u32,
+}
+
+/// A backend.
+#[derive(Debug, Serialize)]
+pub(super) struct Backend {
+    #[serde(flatten)]
+    standing: Standing,
+    /// How long it rests, where it said that it is busy.
+    rests_seconds: Option<f64>,
     /// What its taken Slots are at, the oldest first.
     work: Vec<Work>,
     /// How much there is besides.
@@ -206,6 +213,18 @@ impl Backend {
     }
 
     fn of(pool: &LivePool, view: &BackendView, oldest: Oldest) -> Option<Self> {
+        Some(Self {
+            standing: Standing::of(pool, view)?,
+            rests_seconds: view.rests_until.map(|until| until.since(now()).as_secs_f64()),
+            work: oldest.work,
+            work_left_out: oldest.left_out,
+        })
+    }
+}
+
+impl Standing {
+    /// None where it has just been forgotten.
+    pub(super) fn of(pool: &LivePool, view: &BackendView) -> Option<Self> {
         let backend = pool.backend(view.key)?;
         Some(Self {
             name: backend.name.clone(),
@@ -217,12 +236,9 @@ impl Backend {
             cause: view.cause.map(|cause| cause.to_string()),
             fault: Some(backend.fault()).filter(|fault| !fault.is_empty()),
             removed: view.removed,
-            rests_seconds: view.rests_until.map(|until| until.since(now()).as_secs_f64()),
             slots: Slots::of(view.slots),
             unproven: view.unproven,
             elsewhere: view.elsewhere,
-            work: oldest.work,
-            work_left_out: oldest.left_out,
         })
     }
 }

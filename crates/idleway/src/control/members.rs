@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use idleway_core::{BackendKey, BackendView, Mode, Start};
 
-use self::elsewhere::Trails;
+use self::elsewhere::{Index, Trails};
 use super::past::{Past, Place};
 use super::roster::{Roster, Scope};
 use crate::config::{BackendPlan, ColdStart, Host, Resolve};
@@ -262,9 +262,12 @@ impl Members {
     /// What was ordered in the process before holds here too.
     pub(super) fn note_order(&mut self, ordered: Ordered) {
         let Past::Told(told) = &mut self.past else { return };
+        let snapshot = self.live.snapshot();
+        let pool = snapshot.pools().iter().find(|pool| pool.name == ordered.pool);
         told.order(ordered);
-        let pools: Vec<_> = self.live.snapshot().pools().to_vec();
-        pools.iter().for_each(|pool| self.order(pool));
+        if let Some(pool) = pool {
+            self.obey(pool);
+        }
     }
 
     /// What has been ordered of backends, beside what the Plan says.
@@ -353,6 +356,8 @@ impl Members {
             member.is_some_and(|member| is_at_work(&entry.pool, member.key, one.is_some()))
         });
         let mut other = Vec::new();
+        // What moves from one listed backend to another has been told to the first one at an earlier assignment.
+        let index = if changed.is_empty() { Index::default() } else { self.index() };
         for at in changed {
             let Some(entry) = self.entries.get(&at) else { continue };
             let (pool, name) = (&entry.pool, entry.plan.origin.host.to_string());
@@ -371,7 +376,7 @@ impl Members {
                 }
                 Some(member) => {
                     // Before anything is sent there: others may have work there.
-                    let (taken, has) = (self.taken(&self.index(), member, Place::At(has)), has.into());
+                    let (taken, has) = (self.taken(&index, member, Place::At(has)), has.into());
                     let (key, more) = (member.key, taken.max(self.told_of(member.key)));
                     pool.slots.set_elsewhere(key, more);
                     self.trails.note(key, member.backend.addresses.all());

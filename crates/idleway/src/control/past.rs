@@ -20,6 +20,8 @@ pub(crate) enum Past {
 pub(crate) struct Told {
     /// The Slots that it has taken still, by the names that it has for the backends.
     held: HashMap<String, Holding>,
+    /// The names of those that are held, by where they may have work.
+    at: HashMap<SocketAddr, HashSet<String>>,
     /// It has told of all of them; until then a part of the truth may be less than the whole, and everything is taken.
     is_all: bool,
     /// What was ordered there of backends that have not been met here yet, by their pools and names.
@@ -44,18 +46,35 @@ pub(super) enum Place<'a> {
 impl Told {
     /// So many Slots of a backend are taken there from now on.
     pub(super) fn hold(&mut self, Taken { backend, addresses, slots }: Taken) {
+        if slots == 0 {
+            return self.forget(&backend);
+        }
+        for address in &addresses {
+            self.at.entry(*address).or_default().insert(backend.clone());
+        }
         let holding = self.held.entry(backend).or_default();
         holding.slots = slots;
-        match slots {
-            0 => holding.addresses.clear(),
-            _ => holding.addresses.extend(addresses),
+        holding.addresses.extend(addresses);
+    }
+
+    /// So many of them are nobody's any more.
+    pub(super) fn let_go(&mut self, taken: &Taken) {
+        let Some(holding) = self.held.get_mut(&taken.backend) else { return };
+        holding.slots = holding.slots.saturating_sub(taken.slots);
+        if holding.slots == 0 {
+            self.forget(&taken.backend);
         }
     }
 
-    /// So many of them are nobody's any more; answers whether there were any.
-    pub(super) fn let_go(&mut self, taken: &Taken) {
-        if let Some(holding) = self.held.get_mut(&taken.backend) {
-            holding.slots = holding.slots.saturating_sub(taken.slots);
+    fn forget(&mut self, backend: &str) {
+        let Some(holding) = self.held.remove(backend) else { return };
+        for address in holding.addresses {
+            if let Some(names) = self.at.get_mut(&address) {
+                names.remove(backend);
+                if names.is_empty() {
+                    self.at.remove(&address);
+                }
+            }
         }
     }
 
@@ -85,14 +104,13 @@ impl Told {
         if !self.is_all {
             return slots;
         }
-        let mut held = self.held.iter().filter(|(_, holding)| holding.slots > 0).peekable();
         let Place::At(addresses) = place else {
-            return if held.peek().is_some() { slots } else { 0 };
+            return if self.held.is_empty() { 0 } else { slots };
         };
-        let is_it = |(known, holding): &(&String, &Holding)| {
-            *known == name || addresses.iter().any(|address| holding.addresses.contains(address))
-        };
-        held.filter(is_it).fold(0, |sum, (_, holding)| sum.saturating_add(holding.slots))
+        let there = addresses.iter().filter_map(|address| self.at.get(address)).flatten();
+        let names: HashSet<&str> = there.map(String::as_str).chain([name]).collect();
+        let held = names.into_iter().filter_map(|name| self.held.get(name));
+        held.fold(0, |sum, holding| sum.saturating_add(holding.slots))
     }
 
     /// All that is taken there.
@@ -102,7 +120,7 @@ impl Told {
             addresses: holding.addresses.iter().copied().collect(),
             slots: holding.slots,
         };
-        self.held.iter().filter(|(_, holding)| holding.slots > 0).map(taken)
+        self.held.iter().map(taken)
     }
 }
 

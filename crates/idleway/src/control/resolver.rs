@@ -87,7 +87,7 @@ pub(crate) async fn keep(
                     tell_heir(&live, [Bequeathed::Held(taken)]).await;
                 }
                 Order::Doubted(taken) => {
-                    members.doubt(&taken);
+                    members.doubt(std::slice::from_ref(&taken));
                     tell_heir(&live, [Bequeathed::Doubted(taken)]).await;
                 }
                 Order::Ordered(ordered) => members.note_order(ordered),

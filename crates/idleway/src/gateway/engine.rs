@@ -30,9 +30,6 @@ const FIRST_TOLD: Duration = Duration::from_secs(1);
 const TOLD: Duration = Duration::from_secs(5);
 const MOST_TOLD: usize = 10;
 
-/// How long an end waits for the collector.
-const FLUSHED: Duration = Duration::from_secs(1);
-
 /// Plans that wait to be put in force.
 const ORDERS: usize = 4;
 
@@ -143,9 +140,7 @@ impl Engine {
     /// Ends the cores' threads, and with them whatever still runs there. What is recorded of it is sent, if that can be.
     pub(super) fn stop(self) {
         self.cores.stop();
-        if let Some(exports) = self.live.exports() {
-            exports.flush(FLUSHED);
-        }
+        self.live.send_what_is_recorded();
     }
 
     /// The runtime that its first core runs on.

@@ -4,7 +4,6 @@
 //! Nothing is lost on the way: whoever is connected goes to the new one, with a request that has not run; what runs ends
 //! in the old one. And the limit holds, since the new one has the Slots that the old one has said it has let go.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -325,7 +324,7 @@ impl Host {
     /// Serves all of them: first those who stood in line, the one who had come first before the others.
     async fn welcome_all(&self, mut clients: Vec<Passed>) {
         let in_line = |client: &Passed| client.waiting.and_then(|waiting| waiting.in_line);
-        clients.sort_by_key(|client| Reverse(in_line(client)));
+        clients.sort_by_key(|client| in_line(client).map_or((1, None), |since| (0, Some(since))));
         let end = Instant::now() + STANDS_STILL;
         for client in clients {
             let is_in_line = in_line(&client).is_some();

@@ -159,6 +159,9 @@ impl Mount {
     pub async fn shutdown(&self) -> Drained {
         let drained = self.0.engine.drain().await;
         self.0.cut.notify_waiters();
+        let live = Arc::clone(&self.0.engine.live);
+        // Where it may block. An error says that the host's runtime has ended.
+        let _ = tokio::task::spawn_blocking(move || live.send_what_is_recorded()).await;
         drained
     }
 }

@@ -67,26 +67,17 @@ pub struct Passed {
     pub stream: std::net::TcpStream,
     /// What was read from it and not answered: whole requests or the beginning of one.
     pub read: Vec<u8>,
-    /// For how long the first of these has been waited for, where it was whole and had its turn.
+    /// Since when the first of these waits, where it was whole and had its turn.
     pub waiting: Option<Waiting>,
 }
 
 /// A request that has its turn, and no Slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    /// Since its head had come.
-    pub age: Duration,
-    /// Since it stands in line, if it does.
-    pub in_line: Option<Duration>,
-}
-
-impl Waiting {
-    /// When its head had come, and since when it stands in line, if it does.
-    pub(crate) fn since(&self) -> (Instant, Option<Instant>) {
-        let now = Instant::now();
-        let ago = |time: Duration| now.checked_sub(time).unwrap_or(now);
-        (ago(self.age), self.in_line.map(ago))
-    }
+    /// When its head had come.
+    pub arrived: Instant,
+    /// Since when it stands in line, if it does.
+    pub in_line: Option<Instant>,
 }
 
 /// What another process has had of a connection before.
@@ -246,7 +237,7 @@ impl Client {
         self.waiting = waiting;
     }
 
-    /// For how long the request at its turn had been waited for when it was put back, if it was.
+    /// Since when the request at its turn waits, where it was put back.
     pub(crate) fn take_waiting(&mut self) -> Option<Waiting> {
         self.waiting.take()
     }

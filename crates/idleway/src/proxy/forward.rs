@@ -47,7 +47,13 @@ pub(super) async fn forward<'a>(
                 luggage.waited = now.elapsed();
                 return Err(Stop::Removed(refused(refusal, last_failure, pool, asking)));
             }
-            Err(refusal) => return Err(refused(refusal, last_failure, pool, asking).into()),
+            Err(mut refusal) => {
+                if refusal.reason == Reason::Busy && !luggage.waited.is_zero() {
+                    // It has stood in a line before this one.
+                    refusal.reason = Reason::WaitOver;
+                }
+                return Err(refused(refusal, last_failure, pool, asking).into());
+            }
         };
         let Some(backend) = pool.backend(permit.backend()) else {
             debug_assert!(false, "a Permit for a backend that this pool does not have");

@@ -159,8 +159,8 @@ async fn answer_one(client: &mut Client, live: &Live, snapshot: &Snapshot, head:
     let mut request = Request::new(head, peer, Arc::clone(client.address()), snapshot.trusts(peer.ip()));
     let mut luggage = Luggage::default();
     if let Some(waiting) = client.take_waiting() {
-        (request.arrived, luggage.joined) = waiting.since();
-        luggage.waited = waiting.in_line.unwrap_or_default();
+        (request.arrived, luggage.joined) = (waiting.arrived, waiting.in_line);
+        luggage.waited = waiting.in_line.map_or(Duration::ZERO, |joined| joined.elapsed());
     }
     let request = request;
     let changes;
@@ -245,8 +245,7 @@ impl Luggage {
     /// Has the client's connection stand as if the request had not been read; false where that cannot be.
     fn put_back(&mut self, client: &mut Client, request: &Request) -> bool {
         let Some(body) = self.upload.as_ref().and_then(Upload::as_received) else { return false };
-        let waiting =
-            Waiting { age: request.arrived.elapsed(), in_line: self.joined.map(|joined| joined.elapsed()) };
+        let waiting = Waiting { arrived: request.arrived, in_line: self.joined };
         client.put_back([request.head.as_received(), &body].concat(), Some(waiting));
         true
     }

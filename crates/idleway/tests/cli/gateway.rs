@@ -139,6 +139,23 @@ fn the_demo_survives_a_dead_backend_and_leaves_none_behind() {
     }
 }
 
+/// It serves all the same, and ends when it is told to.
+#[test]
+fn nobody_has_to_read_what_it_says() {
+    let (_reader, writer) = std::io::pipe().unwrap();
+    // As much as the system holds for nobody.
+    let mut fill = Command::new("head");
+    fill.args(["-c", "65536", "/dev/zero"]).stdout(writer.try_clone().unwrap());
+    assert!(fill.status().unwrap().success());
+    let mut command =
+        idleway(&["run", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let mut child = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("the admin API answers here")));
+    kill(&child.id().to_string(), "-TERM");
+    assert_eq!(exit_code(&mut child), Some(0));
+}
+
 #[test]
 fn a_load_says_what_became_of_it() {
     let backend = Running::backend(&["--delay", "0"]);

@@ -156,6 +156,25 @@ fn a_file_at_the_path_stays_and_the_older_one_goes_on() {
     assert_eq!(before.call("POST /process", "[1]").0, 200, "nothing has happened to it");
 }
 
+/// Whoever sends SIGHUP to all of them means a reload, also of one that waits for its turn.
+#[test]
+fn sighup_is_no_end_for_one_that_waits_for_its_turn() {
+    let backend = Running::backend(&["--delay", "0"]);
+    let (socket, config) = configuration("hangup", &[&backend], "");
+    // Somebody who is asked, and does not answer.
+    let busy = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let starting = thread::spawn(move || run(&config));
+    let (asked, _) = busy.accept().unwrap();
+    let asker = rustix::net::sockopt::socket_peercred(&asked).unwrap().pid;
+    kill(&asker.as_raw_nonzero().to_string(), "-HUP");
+    drop((asked, busy));
+    std::fs::remove_file(&socket).unwrap();
+    let mut gateway = starting.join().unwrap();
+    assert_eq!(gateway.call("POST /process", "[1]").0, 200);
+    gateway.signal("-TERM");
+    assert_eq!(gateway.exit_code(), Some(0));
+}
+
 /// One that asks and goes away, one that says nonsense, and one of which the file is bad.
 #[test]
 fn who_does_not_get_ready_changes_nothing() {

@@ -170,6 +170,19 @@ fn what_cannot_change_without_a_restart_is_named() {
 
 /// The default action of the signal would end it.
 #[test]
+fn what_changes_with_a_restart_alone_is_named() {
+    let backend = Running::backend(&[]);
+    let file = folder("restart").join("idleway.toml");
+    std::fs::write(&file, of(&backend)).unwrap();
+    let gateway = Gateway::start(file.to_str().unwrap());
+    gateway.says(&["the configuration is read"]);
+    for (line, key) in [("admin = false\n", "admin"), ("handover = \"/path\"\n", "handover")] {
+        std::fs::write(&file, format!("{line}{}", of(&backend))).unwrap();
+        gateway.says(&[KEPT, &format!("`{key}` cannot change without a restart")]);
+    }
+}
+
+#[test]
 fn without_a_file_there_is_nothing_to_reload() {
     let a = Running::backend(&[]);
     let mut running = Running::start_logging_to(Stdio::piped(), &["run", "--listen", "127.0.0.1:0", &a.url]);

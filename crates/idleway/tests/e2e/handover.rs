@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use idleway::config::Plan;
-use idleway::{Bequeathed, Drained, Gateway, Taken};
+use idleway::{Bequeathed, Drained, Gateway, Passed, Taken, Waiting};
 
 use crate::harness::*;
 
@@ -144,6 +145,101 @@ fn requests_in_every_stage_before_they_run_go_over() {
     assert_eq!(partial.try_answer("POST").unwrap().text(), "/partial 6");
     assert_eq!(begun.try_answer("GET").unwrap().text(), "/begun 0");
     assert_eq!(backend.seen().peak, 1);
+}
+
+/// Whoever stood in line is served before whoever comes later, and in the order in which they had come.
+#[test]
+fn those_who_stand_in_line_keep_their_places() {
+    const WAITING: usize = 8;
+    let gate = Gate::new();
+    let backend = gated(&gate);
+    let mut gateways = Succession::start(format!("backends = [{:?}]\n{LINE}", backend.url()));
+    let mut clients = vec![Client::asking(&gateways.gateway, get("/running"))];
+    backend.until_at_work();
+    for nth in 1..=WAITING {
+        clients.push(Client::asking(&gateways.gateway, get(&format!("/{nth}"))));
+        until_slots(&gateways.gateway, "another in line", |slots| slots.waiting == nth as u64);
+    }
+    for nth in 1..=2 {
+        gateways.next();
+        clients.push(Client::asking(&gateways.gateway, get(&format!("/later/{nth}"))));
+        until_slots(&gateways.gateway, "all in line", |slots| slots.waiting == (WAITING + nth) as u64);
+    }
+    gate.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.answer().status(), 200));
+    let expected: Vec<_> = std::iter::once("/running".to_owned())
+        .chain((1..=WAITING).map(|nth| format!("/{nth}")))
+        .chain((1..=2).map(|nth| format!("/later/{nth}")))
+        .collect();
+    assert_eq!(backend.paths(), expected);
+}
+
+/// A connection on its way, with this request that has been waited for, and the client at its other end.
+fn passed(path: &str, waiting: Option<Waiting>) -> (Client, Bequeathed) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::connect(listener.local_addr().unwrap());
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let read = head_of("GET", path, "Connection: close\r\n").into();
+    (client, Bequeathed::Client(Passed { stream, read, waiting }))
+}
+
+/// A wait and a deadline are those of the request, whatever processes it meets.
+#[test]
+fn the_clocks_of_who_waits_go_on() {
+    let backend = Backend::answering("too late");
+    let socket = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let before = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+    for (more, reason) in [
+        ("queue = { length = 9, wait = \"1s\" }", "wait-over"),
+        ("deadline = \"1s\"\nqueue = { length = 9, wait = \"60s\" }", "deadline-over"),
+    ] {
+        let config = format!("backends = [{:?}]\n{more}", backend.url());
+        let (_gateway, mut heritage) = Gateway::builder(plan(&config)).inherit(socket()).unwrap();
+        let (mut client, arrival) = passed("/", Some(Waiting { arrived: before, in_line: Some(before) }));
+        runtime.block_on(async {
+            heritage.take(Bequeathed::Held(taken(backend.url().trim_start_matches("http://"), 1))).await;
+            for told in [Bequeathed::AllTold, arrival, Bequeathed::AllMoved] {
+                heritage.take(told).await;
+            }
+        });
+        assert_eq!(client.answer().reason(), reason);
+        runtime.block_on(heritage.end());
+    }
+    assert!(backend.paths().iter().all(|path| path == "/"), "at most a proof");
+}
+
+/// Of the two places the acceptor keeps one for whoever comes next.
+///
+/// Whoever has no place yet does not keep the word from being heard that a Slot is free, for which those wait who have one.
+#[test]
+fn a_full_house_hears_what_the_one_before_tells() {
+    let backend = Backend::answering("done");
+    let config = format!("backends = [{:?}]\n{LINE}\n[limits]\nconnections = 2", backend.url());
+    let name = backend.url().trim_start_matches("http://").to_owned();
+    let (gateway, mut heritage) =
+        Gateway::builder(plan(&config)).inherit(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ([mut one, mut other], arrivals): ([_; 2], Vec<_>) = {
+        let (one, first) = passed("/one", None);
+        let (other, second) = passed("/other", None);
+        ([one, other], vec![first, second])
+    };
+    runtime.block_on(async {
+        heritage.take(Bequeathed::Held(taken(&name, 1))).await;
+        heritage.take(Bequeathed::AllTold).await;
+        heritage.take(Bequeathed::AllMoved).await;
+        for arrival in arrivals {
+            heritage.take(arrival).await;
+        }
+    });
+    until_slots(&gateway, "one in line", |slots| slots.waiting == 1);
+    runtime.block_on(heritage.take(Bequeathed::Held(taken(&name, 0))));
+    for client in [&mut one, &mut other] {
+        assert_eq!(client.answer().text(), "done");
+    }
+    runtime.block_on(heritage.end());
 }
 
 /// Nobody is there to say what the one before has still: its backends prove that they are idle.

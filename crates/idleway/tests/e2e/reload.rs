@@ -235,6 +235,9 @@ fn what_cannot_change_is_named_and_nothing_else_does() {
     let refused = runtime.block_on(gateway.handle().reload(plan)).unwrap_err();
     assert_eq!(refused, NotReloaded::NeedsRestart(vec!["threads"]));
     assert_eq!(refused.to_string(), "`threads` cannot change without a restart");
+    let refused =
+        try_reload(&gateway, &format!("handover = \"/path\"\nbackends = [{:?}]", b.url())).unwrap_err();
+    assert_eq!(refused, NotReloaded::NeedsRestart(vec!["handover"]));
     assert_eq!(answer_of(&gateway, "/"), "a");
 }
 

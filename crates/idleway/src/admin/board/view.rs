@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use idleway_core::{BackendKey, Health, Time};
+use idleway_core::{BackendKey, Time};
 use serde::Serialize;
 
 use super::super::Desk;
 use super::super::past::unix_seconds;
-use super::super::status::{Estimate, Queue, Ready, Reloads, Slots, views};
+use super::super::status::{Estimate, Queue, Ready, Reloads, Slots, Standing, views};
 use super::super::work::{Oldest, Work};
 use super::now;
-use crate::live::{LivePool, mode_word, now as pool_now};
+use crate::live::{LivePool, now as pool_now};
 
 /// How many taken Slots of each backend stand there.
 const SHOWN: usize = 64;
@@ -41,17 +41,10 @@ pub(super) struct PoolView {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct BackendView {
-    name: String,
-    mode: &'static str,
-    health: &'static str,
-    cause: Option<String>,
-    fault: Option<String>,
-    removed: bool,
+    #[serde(flatten)]
+    standing: Standing,
     /// Until when it rests, where it said that it is busy.
     rests_until_unix_seconds: Option<f64>,
-    slots: Slots,
-    unproven: u64,
-    elsewhere: u32,
     work: Vec<WorkView>,
     work_left_out: usize,
 }
@@ -107,7 +100,7 @@ impl BackendView {
         let mut oldest = Oldest::of(pool, SHOWN);
         let mut all = BTreeMap::new();
         for view in views(pool) {
-            let Some(backend) = pool.backend(view.key) else { continue };
+            let Some(standing) = Standing::of(pool, &view) else { continue };
             let BackendKey(key) = view.key;
             let before = before.and_then(|before| before.get(&key));
             let Oldest { work, left_out } = oldest.remove(&view.key).unwrap_or_default();
@@ -119,22 +112,11 @@ impl BackendView {
             all.insert(
                 key,
                 Self {
-                    name: backend.name.clone(),
-                    mode: mode_word(view.mode),
-                    health: match view.health {
-                        Health::Up => "up",
-                        Health::Down => "down",
-                    },
-                    cause: view.cause.map(|cause| cause.to_string()),
-                    fault: Some(backend.fault()).filter(|fault| !fault.is_empty()),
-                    removed: view.removed,
+                    standing,
                     rests_until_unix_seconds: steady(
                         rests_until,
                         before.and_then(|before| before.rests_until_unix_seconds),
                     ),
-                    slots: Slots::of(view.slots),
-                    unproven: view.unproven,
-                    elsewhere: view.elsewhere,
                     work,
                     work_left_out: left_out,
                 },

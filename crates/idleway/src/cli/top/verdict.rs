@@ -66,11 +66,13 @@ pub(super) fn verdict(picture: &Picture, now: f64) -> (Level, String) {
     if sum.waiting == 0 {
         rest.push(waiting);
     }
-    for (count, what) in [(sum.drained, "drained"), (sum.maintained, "in maintenance")] {
-        if count > 0 {
-            rest.push(format!("{count} {what}"));
-        }
+    let ordered = [(sum.drained, "drained"), (sum.maintained, "in maintenance")];
+    let ordered = ordered.into_iter().filter(|(count, _)| *count > 0);
+    let ordered: Vec<_> = ordered.map(|(count, what)| format!("{count} {what}")).collect();
+    if level == Level::Well && !ordered.is_empty() {
+        return (Level::Busy, format!("{}; {}", ordered.join(", "), rest.join(", ")));
     }
+    rest.extend(ordered);
     let rest = rest.join(", ");
     match level {
         Level::Well => (level, format!("all is well: {rest}")),
@@ -103,7 +105,8 @@ impl Sum {
         for pool in picture.pools.values() {
             for backend in pool.backends.values() {
                 sum.backends += usize::from(!backend.is_removed);
-                sum.up += usize::from(!backend.is_down && !backend.is_removed);
+                // As the gateway counts: one that gets no requests is not up.
+                sum.up += usize::from(!backend.is_down && !backend.is_removed && backend.mode == Mode::Ready);
                 sum.down += usize::from(backend.rank(now) == 0);
                 sum.drained += usize::from(backend.mode == Mode::Drain);
                 sum.maintained += usize::from(backend.mode == Mode::Maintenance);
@@ -182,6 +185,11 @@ mod tests {
                 "1 backend down; 1 of 3 backends up, 2 of 3 slots busy, nobody waits, 1 in maintenance"
                     .to_owned()
             )
+        );
+        let drained = json!({ "health": "up", "mode": "drain" });
+        assert_eq!(
+            of(&json!({ "a": { "slots": slots } }), &json!({ "a": { "1": up, "2": drained } })),
+            (Level::Busy, "1 drained; 1 of 2 backends up, 2 of 3 slots busy, nobody waits".to_owned())
         );
         assert_eq!(verdict(&picture(&json!({})), 0.0).1, "nothing was told yet");
         let stops = json!({ "gateway": { "version": "1", "reasons": ["draining"] } });

@@ -162,7 +162,10 @@ impl Members {
     pub(crate) fn note_held(&mut self, taken: Taken) {
         let Past::Told(told) = &mut self.past else { return };
         told.hold(taken);
-        self.recount();
+        // Before it has told of all, everything is taken.
+        if told.is_all() {
+            self.recount();
+        }
     }
 
     /// The process before has told of all that it has: what it did not speak of is idle.
@@ -173,8 +176,8 @@ impl Members {
         self.recount();
     }
 
-    /// Of what the process before has so many Slots are nobody's any more: they rest here until a proof.
-    pub(crate) fn doubt(&mut self, taken: &Taken) {
+    /// Of what the process before has these Slots are nobody's any more: they rest here until a proof.
+    pub(crate) fn doubt(&mut self, taken: &[Taken]) {
         let index = self.index();
         let all = |members: &Self| -> Vec<u32> {
             members
@@ -184,7 +187,7 @@ impl Members {
         };
         let before = all(self);
         let Past::Told(told) = &mut self.past else { return };
-        told.let_go(taken);
+        taken.iter().for_each(|taken| told.let_go(taken));
         let mut doubted = Vec::new();
         for (((pool, _, member), before), now) in self.now_listed().zip(before).zip(all(self)) {
             let gone = before.saturating_sub(now);
@@ -226,9 +229,7 @@ impl Members {
                 return Vec::new();
             }
         };
-        for taken in &left {
-            self.doubt(taken);
-        }
+        self.doubt(&left);
         left
     }
 

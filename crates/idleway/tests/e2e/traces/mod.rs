@@ -183,6 +183,20 @@ fn a_collector_that_stands_still_holds_up_nobody() {
     gate.open();
 }
 
+/// What is recorded of a gateway that is mounted is sent before its end is told.
+#[tokio::test]
+async fn a_mounted_gateway_sends_what_is_recorded_too() {
+    let (collector, a) = (Collector::new(), Backend::answering("a"));
+    let text = format!("backends = [{:?}]\n{}", a.url(), collector.line(""));
+    let mount = idleway::Gateway::builder(Plan::from_toml(&text, "test.toml").unwrap()).mount().unwrap();
+    let request =
+        http::Request::get("/mounted").header("host", "a").body(http_body_util::Empty::<bytes::Bytes>::new());
+    let answer = mount.answer(request.unwrap()).await;
+    http_body_util::BodyExt::collect(answer.into_body()).await.unwrap();
+    mount.shutdown().await;
+    assert!(!collector.is_empty());
+}
+
 #[test]
 fn a_reload_switches_it_on_elsewhere_and_off() {
     let (one, other, a) = (Collector::new(), Collector::new(), Backend::answering("a"));

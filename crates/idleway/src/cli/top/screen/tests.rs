@@ -63,7 +63,7 @@ fn drawn(width: u16, height: u16, view: &mut View, scene: &Scene<'_>) -> Vec<Str
 fn everything_is_there_at_a_glance() {
     let lines = shown(120, 18, &mut View::default(), |_| {});
     let expected = [
-        "1 backend down, 1 refused within 15 s, 3 wait, the oldest for 4.0 s; 3 of 4 backends up, 5 of 67 slots busy, 1 drained",
+        "1 backend down, 1 refused within 15 s, 3 wait, the oldest for 4.0 s; 2 of 4 backends up, 5 of 67 slots busy, 1 drained",
         "by problems  10.0.0.1:5000  up for 10 min  version 1.2.3",
         "",
         "workers   5 of 67 slots taken   1 down   line 3 of 100   the oldest waits for 4.0 s   a newcomer waits 2.5 s",
@@ -90,7 +90,7 @@ fn a_small_terminal_shows_what_matters_most() {
     let lines = shown(40, 10, &mut View::default(), |_| {});
     let expected = [
         "1 backend down, 1 refused within 15 s, 3",
-        "wait, the oldest for 4.0 s; 3 of 4",
+        "wait, the oldest for 4.0 s; 2 of 4",
         "by problems  10.0.0.1:5000  up for 10 mi",
         "workers   5/67 slots   1 down   line 3/1",
         "  6.3/s  0.1 refused  0 failed   p50 500",
