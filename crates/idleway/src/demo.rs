@@ -25,6 +25,8 @@ const BACKENDS: u16 = 5;
 /// The silence after which a backend is given up: that of the program Idleway grew from.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// So much longer than the others the slow request takes.
+const SLOW: u32 = 3;
 /// What the gateway lets wait while there is a load.
 const LINE: usize = 50;
 const WAIT: Duration = Duration::from_secs(60);
@@ -61,7 +63,7 @@ pub(crate) struct DemoArgs {
     /// The load alone: no burst, no slow request, no backend that dies.
     #[arg(long)]
     no_events: bool,
-    /// Open the dashboard in the browser.
+    /// Open the dashboard in the browser. Other users of this machine can read the address it is started with, and a key that works once is in that.
     #[arg(long)]
     open: bool,
     #[command(flatten)]
@@ -78,7 +80,8 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let urls: Vec<String> = backends.iter().map(|backend| backend.url.clone()).collect();
     let mut plan = Overrides { listen: args.listen, threads: None }.over_urls(&urls)?;
     for pool in &mut plan.pools {
-        pool.timeout = TIMEOUT;
+        // The slow request of the show is no silent backend.
+        pool.timeout = TIMEOUT.max(args.delay * (SLOW + 1));
         if !args.no_load {
             (pool.queue.length, pool.queue.wait) = (LINE, WAIT);
         }
@@ -97,8 +100,12 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let url = listener::url(gateway.address());
     say(&url);
     say(&welcome(&url, dashboard.as_deref(), &backends, args));
-    if let Some(dashboard) = dashboard.filter(|_| args.open) {
-        open(&dashboard);
+    match &desk {
+        // A key of its own: the address above works still. Everybody on this machine can read what a program is started with; a file of
+        // this user's alone would hide it, and browsers in a sandbox could not read that.
+        Some(desk) if args.open => open(&desk.invitation()),
+        None if args.open => tracing::warn!("there is no dashboard to open: --admin says where it could be"),
+        _ => {}
     }
     backends.iter_mut().for_each(Backend::watch);
     let mut show = None;
@@ -121,8 +128,10 @@ fn open(url: &str) {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = Command::new(program);
     command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if let Err(error) = command.spawn() {
-        tracing::warn!(program, %error, "the browser cannot be opened: use the address above");
+    match command.spawn() {
+        // It may be the browser itself, and run for long.
+        Ok(mut child) => _ = thread::spawn(move || child.wait()),
+        Err(error) => tracing::warn!(program, %error, "the browser cannot be opened: use the address above"),
     }
 }
 
@@ -227,7 +236,7 @@ fn play(scene: Scene, load: &Load, backends: &mut [Backend], delay: Duration) {
             load.send(MANY, "/process");
         }
         Scene::Slow => {
-            let long = delay * 3;
+            let long = delay * SLOW;
             tracing::info!("the show: a request that takes {long:?}");
             load.send(1, &format!("/process?delay={}ms", long.as_millis()));
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use idleway::Stop;
 use idleway_h1::{HeadReader, HeadWriter, Limits};
@@ -33,7 +33,7 @@ Examples:
   idleway load http://127.0.0.1:8080 --path /render --clients 4
 
 Each request is a POST of a little JSON on a connection of its own. Where all clients wait for answers, and as many requests for a client, no
-more are made, and it is said how many were left out.")]
+more are made, and it is said how many were left out. Ends with 1 where nobody answered anything.")]
 pub(crate) struct LoadArgs {
     /// The gateway.
     #[arg(value_name = "URL")]
@@ -45,7 +45,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     clients: u16,
     /// What is asked for.
-    #[arg(long, value_name = "PATH", default_value = "/process")]
+    #[arg(long, value_name = "PATH", default_value = "/process", value_parser = path)]
     path: String,
     /// How long [default: until Ctrl-C].
     #[arg(long, value_name = "DURATION", value_parser = cli::duration)]
@@ -57,6 +57,13 @@ fn rate(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|rate| (0.01..=10_000.0).contains(rate))
         .ok_or_else(|| "a number from 0.01 to 10000".to_owned())
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let is_one = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a path begins with `/`; blanks and the like are written as %20".to_owned())
 }
 
 pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
@@ -83,6 +90,11 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
     stop.wait();
     wave.end();
     say(&load.counts.to_string());
+    let answered = [&load.counts.well, &load.counts.refused, &load.counts.failed];
+    let is_none = answered.iter().all(|count| count.load(Ordering::Relaxed) == 0);
+    if is_none && load.counts.unanswered.load(Ordering::Relaxed) > 0 {
+        return Err(anyhow!("nobody answers at {}", args.url).into());
+    }
     Ok(())
 }
 

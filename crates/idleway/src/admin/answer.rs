@@ -45,7 +45,7 @@ pub(super) enum Problem {
     NoReload,
     /// The gateway stops, or has stopped.
     Stopping,
-    /// The key was used already, or is none.
+    /// It is neither the token nor a key that was not used yet.
     Key,
     /// So many look on already.
     Viewers,
@@ -142,8 +142,8 @@ impl Problem {
             Self::Key => (
                 StatusCode::FORBIDDEN,
                 "key",
-                "This address was used already, or its time is over",
-                text("sign in with the token: the log says where it stands"),
+                "That is neither the token nor a key that still works",
+                text("a key works once and for an hour; the log says where the token stands"),
             ),
             Self::Viewers => (
                 StatusCode::SERVICE_UNAVAILABLE,

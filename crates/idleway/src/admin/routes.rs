@@ -107,9 +107,10 @@ async fn served(
     }
     match wanted {
         // Whoever asks for the head alone does not look on.
-        Wanted::Watch if request.method() == Method::GET => {
-            desk.viewers.admit(leash).map(answer::stream).ok_or(Problem::Viewers)
+        Wanted::Watch if request.method() == Method::HEAD => {
+            Ok(answer::text("text/event-stream", String::new()))
         }
+        Wanted::Watch => desk.viewers.admit(leash).map(answer::stream).ok_or(Problem::Viewers),
         Wanted::Session => {
             let may_change = token.and_then(|token| desk.sessions.of(request.headers(), token));
             let may_change = may_change == Some(Rights::Change);

@@ -9,6 +9,7 @@ use super::*;
 
 /// A gateway before two backends that work for as long as the test wants, and a browser.
 struct Show {
+    file: PathBuf,
     browser: Browser,
     desk: Desk,
     backends: [Running; 2],
@@ -24,20 +25,42 @@ fn show(case: &str) -> Option<Show> {
          backends = {urls:?}\nqueue = {{ length = 10, wait = \"1h\" }}\n"
     );
     std::fs::write(&file, text).unwrap();
-    Some(Show { browser, desk: Desk::start(&file), backends })
+    Some(Show { browser, desk: Desk::start(&file), backends, file })
 }
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// What this machine lacks is said and not tried; where `CI` is set it has to be there.
-fn needs<T>(what: &str, found: io::Result<T>) -> Option<T> {
-    match found {
-        Ok(found) => Some(found),
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "no {what}: {error}");
-            println!("not tried, since there is no {what}: {error}");
-            None
+/// The demo, the address of its dashboard, and its backends with their processes.
+pub(super) struct Demo {
+    pub(super) running: Running,
+    pub(super) address: String,
+    pids: Vec<(String, String)>,
+}
+
+impl Demo {
+    pub(super) fn start(more: &[&str]) -> Self {
+        let ports = [
+            "demo",
+            "--listen",
+            "127.0.0.1:0",
+            "--first-port",
+            "0",
+            "--admin",
+            "127.0.0.1:0",
+            "--log",
+            "off",
+        ];
+        let mut running = Running::start(&[&ports[..], more].concat());
+        let (mut pids, mut address) = (Vec::new(), String::new());
+        for line in running.output.by_ref().lines().map(Result::unwrap) {
+            match line.trim().split_once("  pid ") {
+                Some((url, pid)) => pids.push((url.trim_start_matches("http://").to_owned(), pid.to_owned())),
+                None if line.contains("#key=") => line.trim().clone_into(&mut address),
+                None if line.starts_with("Ctrl-C") => break,
+                None => {}
+            }
         }
+        Self { running, address, pids }
     }
 }
 
@@ -106,28 +129,7 @@ fn slots_fill_the_line_grows_and_a_backend_dies() {
 #[test]
 fn the_demo_is_a_show() {
     let Some(mut browser) = needs("Chromium", Browser::start("demo")) else { return };
-    let arguments = [
-        "demo",
-        "--listen",
-        "127.0.0.1:0",
-        "--first-port",
-        "0",
-        "--admin",
-        "127.0.0.1:0",
-        "--no-events",
-        "--delay",
-        "500ms",
-    ];
-    let mut demo = Running::start(&arguments);
-    let (mut pids, mut address) = (Vec::new(), String::new());
-    for line in demo.output.by_ref().lines().map(Result::unwrap) {
-        match line.trim().split_once("  pid ") {
-            Some((url, pid)) => pids.push((url.trim_start_matches("http://").to_owned(), pid.to_owned())),
-            None if line.contains("#key=") => line.trim().clone_into(&mut address),
-            None if line.starts_with("Ctrl-C") => break,
-            None => {}
-        }
-    }
+    let Demo { running: mut demo, address, pids } = Demo::start(&["--no-events", "--delay", "500ms"]);
     let tab = browser.open(&address, 1440, 1000);
     browser.until(&tab, &says("#sign", "Sign out"));
     browser.until(&tab, "document.querySelectorAll('.card[data-state=busy]').length > 0");
@@ -199,12 +201,123 @@ fn who_has_signed_in_drains_a_backend_and_another_tab_follows() {
     // With the token, as somebody types it.
     show.browser.eval(&tab, "document.querySelector('#sign').click()");
     for (token, then) in [
-        ("wrong", says("#signing-outcome", "This address was used already")),
+        ("wrong", says("#signing-outcome", "neither the token nor a key")),
         (TOKEN, says("#sign", "Sign out")),
     ] {
         show.browser.eval(&tab, &format!("document.querySelector('#token').value = {token:?}; document.querySelector('#signing-go').click()"));
         show.browser.until(&tab, &then);
     }
+}
+
+/// A browser has six connections for a gateway. What is behind them in a queue is not sent when nobody stands by it any more.
+#[test]
+fn an_order_that_was_given_up_is_never_carried_out() {
+    let Some(mut show) = show("given-up") else { return };
+    let tab = show.page(&format!("#key={TOKEN}"));
+    show.browser.until(&tab, &says("#sign", "Sign out"));
+    let held = "window.held = [1, 2, 3, 4, 5, 6].map(() => new EventSource('/v1/watch')); true";
+    show.browser.eval(&tab, held);
+    show.browser.until(&tab, "held.filter(source => source.readyState === 1).length === 5");
+    show.browser.eval(
+        &tab,
+        "document.querySelector('.card-head').click(); document.querySelector('[data-order=drain]').click()",
+    );
+    show.browser.eval(&tab, "document.querySelector('#backend-yes').click()");
+    show.browser.until(&tab, &says("#backend-outcome", "Sending"));
+    assert_eq!(
+        show.browser.eval(&tab, "document.querySelector('#backend-yes').checkVisibility()"),
+        json!(false)
+    );
+    show.browser.press(&tab, "Escape");
+    show.browser.until(&tab, "!document.querySelector('dialog[open]')");
+    show.browser.eval(&tab, "held.forEach(source => source.close()); true");
+    // What comes after it in the queue is answered.
+    show.browser.until(&tab, "fetch('/livez').then(answer => answer.ok)");
+    assert_eq!(show.desk.json(&["status"]).1["pools"][0]["backends"][0]["mode"], "ready");
+    // Two clicks are one order.
+    show.browser.eval(
+        &tab,
+        "document.querySelector('.card-head').click(); document.querySelector('[data-order=drain]').click()",
+    );
+    show.browser.eval(
+        &tab,
+        "document.querySelector('#backend-yes').click(); document.querySelector('#backend-yes').click()",
+    );
+    show.browser.until(&tab, &says("#backend-outcome", "Done"));
+    show.browser.until(&tab, &says("#details", "1 of 2 backends up"));
+    show.browser.until(&tab, &says(".pool-head", "1 of 2 backends up"));
+    show.browser.picture(&tab, "drained");
+}
+
+/// A tab that nobody looks at leaves its connection to others, and comes back when somebody does.
+#[test]
+fn a_hidden_tab_hears_nothing_and_comes_back() {
+    let Some(mut show) = show("hidden") else { return };
+    let tab = show.page("");
+    show.browser.until(&tab, &cards("idle", 2));
+    let turn = |hidden: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}); document.dispatchEvent(new Event('visibilitychange')); true"
+        )
+    };
+    show.browser.eval(&tab, &turn(true));
+    let running = send(show.gateway(), "POST /process", "{}");
+    show.browser.until(
+        &tab,
+        "fetch('/v1/status').then(answer => answer.json()).then(told => told.pools[0].slots.busy === 1)",
+    );
+    assert_eq!(show.browser.eval(&tab, &cards("busy", 0)), json!(true));
+    show.browser.eval(&tab, &turn(false));
+    show.browser.until(&tab, &cards("busy", 1));
+    show.browser.until(&tab, &says("#link", "Live"));
+    drop(running);
+}
+
+/// What is down comes first, whatever its pool, and a reload mixes nothing up.
+#[test]
+fn pools_with_something_down_come_first() {
+    let Some(mut show) = show("pools") else { return };
+    let tab = show.page(&format!("#key={TOKEN}"));
+    let [up, _] = [&show.backends[0].url, &show.backends[1].url];
+    let config = |pools: &[&str]| {
+        let pools: String = pools.iter().map(|pool| {
+            let backend = if *pool == "zz" { "http://127.0.0.1:1" } else { up };
+            format!("[pools.{pool}]\nbackends = [{backend:?}]\nhealth = {{ failures = 1, pause = \"1h\", pause_max = \"1h\" }}\n[[routes]]\npath = \"/{pool}\"\npool = {pool:?}\n")
+        }).collect();
+        format!("listen = \"127.0.0.1:0\"\nadmin_token = \"{TOKEN}\"\n{pools}")
+    };
+    std::fs::write(&show.file, config(&["mm", "zz"])).unwrap();
+    let order = |names: &str| {
+        format!("[...document.querySelectorAll('.pool')].map(pool => pool.dataset.pool).join() === '{names}'")
+    };
+    show.browser.until(&tab, &order("mm,zz"));
+    assert_eq!(answer(send(show.gateway(), "GET /zz", "")).0, 502);
+    show.browser.until(&tab, &order("zz,mm"));
+    std::fs::write(&show.file, config(&["aa", "zz"])).unwrap();
+    show.browser.until(&tab, &order("zz,aa"));
+    let ids = "new Set([...document.querySelectorAll('[id]')].map(one => one.id)).size === document.querySelectorAll('[id]').length";
+    assert_eq!(show.browser.eval(&tab, ids), json!(true));
+}
+
+/// Who cannot look on is told why.
+#[test]
+fn who_finds_no_place_is_told_so() {
+    let Some(mut show) = show("full") else { return };
+    let authority = show.desk.url.trim_start_matches("http://").to_owned();
+    let held: Vec<_> = (0..32)
+        .map(|_| {
+            let mut stream = connect(&show.desk.url).unwrap();
+            write!(stream, "GET /v1/watch HTTP/1.1\r\nHost: {authority}\r\n\r\n").unwrap();
+            let mut line = String::new();
+            BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+            assert!(line.contains("200"), "{line}");
+            stream
+        })
+        .collect();
+    let tab = show.browser.open(&show.desk.url, 1440, 1000);
+    show.browser.until(&tab, &says("#link", "Too many look on already: close another dashboard"));
+    drop(held);
+    show.browser.until(&tab, &says("#link", "Live"));
 }
 
 #[test]
@@ -214,6 +327,8 @@ fn a_connection_that_breaks_is_told_and_comes_back() {
     show.browser.until(&tab, &cards("idle", 2));
     show.desk.gateway.running.signal("-STOP");
     show.browser.until(&tab, &says("#link", "No connection for"));
+    show.browser.until(&tab, "document.title === 'Idleway: no connection'");
+    show.browser.until(&tab, "document.querySelector('#spoken').textContent.startsWith('No connection')");
     show.browser.picture(&tab, "lost");
     show.desk.gateway.running.signal("-CONT");
     show.browser.until(&tab, &says("#link", "Live"));
@@ -260,20 +375,8 @@ fn everybody_can_read_it() {
 #[ignore = "it makes the picture of the README: cargo test --test cli -- --ignored picture"]
 fn a_picture_for_the_readme() {
     let mut browser = Browser::start("picture").unwrap();
-    let mut command = idleway(&[
-        "demo",
-        "--listen",
-        "127.0.0.1:0",
-        "--first-port",
-        "0",
-        "--admin",
-        "127.0.0.1:0",
-        "--log",
-        "off",
-    ]);
-    let mut demo = Running::of(command.stderr(Stdio::null()));
-    let line = demo.output.by_ref().lines().map(Result::unwrap).find(|line| line.contains("#key=")).unwrap();
-    let tab = browser.open(line.trim(), 1280, 860);
+    let Demo { running: mut demo, address, .. } = Demo::start(&[]);
+    let tab = browser.open(&address, 1280, 860);
     browser.patience(Duration::from_secs(300));
     browser.until(&tab, "document.querySelectorAll('.feed .mark.good').length > 1");
     browser.until(&tab, "document.querySelector('.card[data-state=down]') && document.querySelectorAll('.line .people i').length > 5");

@@ -170,6 +170,11 @@ fn a_load_says_what_became_of_it() {
         "{stdout}"
     );
     assert_eq!(backend.witness()["overlaps"], 0);
+    let (code, _, stderr) = ended(&["load", &gateway.url, "--path", "/x y"]);
+    assert!(code == 2 && stderr.contains("written as %20"), "{stderr}");
+    // No port that the system would give to another test meanwhile.
+    let (code, _, stderr) = ended(&["load", "http://127.0.0.1:1", "--rate", "50", "--for", "1s"]);
+    assert!(code == 1 && stderr.contains("nobody answers"), "{stderr}");
     let (code, _, stderr) = ended(&["load", "127.0.0.1:5000"]);
     assert!(
         code == 1 && stderr.contains("is not where a gateway listens: write http://127.0.0.1:5000"),

@@ -110,6 +110,18 @@ fn file(name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// What this machine lacks is said and not tried; where `CI` is set it has to be there.
+fn needs<T>(what: &str, found: std::io::Result<T>) -> Option<T> {
+    match found {
+        Ok(found) => Some(found),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "no {what}: {error}");
+            println!("not tried, since there is no {what}: {error}");
+            None
+        }
+    }
+}
+
 /// A program that runs, and says first where it listens. Ends with the test.
 struct Running {
     child: Child,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::dashboard::Demo;
 use super::top::Terminal;
 use super::*;
 
@@ -22,11 +23,8 @@ const COLOURS: [&str; 16] = [
 #[test]
 #[ignore = "it makes the recording of the README: cargo test --test cli -- --ignored recording"]
 fn a_recording_for_the_readme() {
-    let arguments =
-        ["demo", "--listen", "127.0.0.1:0", "--first-port", "0", "--admin", "127.0.0.1:0", "--log", "off"];
-    let mut demo = Running::of(idleway(&arguments).stderr(Stdio::null()));
-    let line = demo.output.by_ref().lines().map(Result::unwrap).find(|line| line.contains("#key=")).unwrap();
-    let (admin, _) = line.trim().split_once("/#key=").unwrap();
+    let Demo { running: mut demo, address, .. } = Demo::start(&[]);
+    let (admin, _) = address.split_once("/#key=").unwrap();
     let program = env!("CARGO_BIN_EXE_idleway");
     let command = format!("env -u NO_COLOR LC_ALL=C.UTF-8 '{program}' top --admin {admin}");
     let terminal = Terminal::run("recording", &command).unwrap();

@@ -16,6 +16,9 @@ const session = new Session(drawSession);
 
 let heard = 0;
 let source = null;
+let refused = "";
+let mayAsk = true;
+let linkState = "";
 let isDue = false;
 let lastEvent = -1;
 let errorsShown = -1;
@@ -26,21 +29,53 @@ let open = null;
 
 function listen() {
   source?.close();
+  source = null;
+  // A browser has six connections for a gateway: those that nobody looks at are for others.
+  if (document.hidden) return;
   source = new EventSource("/v1/watch");
   source.addEventListener("whole", (event) => take(event, true));
   source.addEventListener("change", (event) => take(event, false));
-  source.addEventListener("error", async () => {
+  source.addEventListener("error", async ({ target }) => {
     drawLink();
     // By itself it tries again only where the connection broke.
-    if (source.readyState !== EventSource.CLOSED) return;
-    const mayLook = await session.look();
-    if (!mayLook) askForToken();
-    setTimeout(listen, 2000);
+    if (target.readyState !== EventSource.CLOSED) return;
+    refused = await whyNot();
+    drawLink();
+    setTimeout(() => { if (target === source) listen(); }, 2000);
   });
 }
 
+/** Why one may not look on, in words; asks for the token where that is missing. */
+async function whyNot() {
+  if (!await session.look()) {
+    if (!mayAsk) return "Sign in to look on";
+    mayAsk = false;
+    askForToken();
+    return "Sign in to look on";
+  }
+  const stop = new AbortController();
+  try {
+    const answer = await fetch("/v1/watch", { signal: stop.signal });
+    if (answer.ok) return "";
+    const told = await answer.json();
+    return `${told.title}: ${told.detail}`;
+  } catch {
+    return "";
+  } finally {
+    stop.abort();
+  }
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) { source?.close(); source = null; return; }
+  heard = 0;
+  drawLink();
+  listen();
+});
+
 function take(event, isWhole) {
   heard = performance.now();
+  refused = "";
   board.take(JSON.parse(event.data), isWhole);
   // It may be another process now, which does not know who had signed in.
   if (isWhole) { lastEvent = -1; errorsShown = -1; session.look(); }
@@ -73,7 +108,7 @@ function drawVerdict() {
   byId("verdict").textContent = text;
   byId("verdict").dataset.kind = kind;
   byId("details").textContent = details;
-  document.title = kind === "well" ? "Idleway" : `Idleway: ${text}`;
+  if (linkState !== "lost") document.title = kind === "well" ? "Idleway: all is well" : `Idleway: ${text}`;
   // Whoever listens is told of turns, not of each request.
   if (kind !== spoken) { byId("spoken").textContent = text; spoken = kind; }
 }
@@ -92,14 +127,22 @@ async function lookAtErrors() {
 }
 
 function drawLink() {
+  // Nobody sees it, and there is nothing to hear.
+  if (document.hidden) return;
   const silent = heard === 0 ? 0 : performance.now() - heard;
-  const link = byId("link");
   const isLost = heard > 0 && (silent > SILENCE || source?.readyState !== EventSource.OPEN);
-  const state = heard === 0 ? "waiting" : isLost ? "lost" : "live";
-  const words = { waiting: "Connecting", live: "Live", lost: `No connection for ${time(Math.max(1, silent / 1000))}, trying again` }[state];
+  const state = refused ? "refused" : heard === 0 ? "waiting" : isLost ? "lost" : "live";
+  const words = { waiting: "Connecting", live: "Live", refused, lost: `No connection for ${time(Math.max(1, silent / 1000))}, trying again` }[state];
+  const link = byId("link");
   if (link.dataset.state !== state) link.dataset.state = state;
   if (link.textContent !== words) link.textContent = words;
   document.body.classList.toggle("stale", state === "lost");
+  if (state === linkState) return;
+  // Whoever does not see it is told of the turn.
+  if (state === "lost") { document.title = "Idleway: no connection"; byId("spoken").textContent = "No connection to the gateway: what is shown is old."; }
+  if (state === "refused") byId("spoken").textContent = refused;
+  if (state === "live" && linkState === "lost") { byId("spoken").textContent = "The gateway is there again."; drawVerdict(); }
+  linkState = state;
 }
 
 setInterval(() => {
@@ -121,7 +164,7 @@ const ORDERS = {
 };
 
 function openBackend(pool, key) {
-  open = { pool, key, order: null };
+  open = { pool, key, order: null, sending: null };
   byId("backend-outcome").textContent = "";
   drawBackend();
   byId("backend").showModal();
@@ -146,7 +189,7 @@ function drawBackend() {
   }), ...(backend.work_left_out > 0 ? [Object.assign(element("li", "quiet"), { textContent: `and ${backend.work_left_out} more` })] : []));
   for (const button of document.querySelectorAll("[data-order]")) {
     const isNow = button.dataset.order === backend.mode;
-    button.hidden = open.order !== null || isNow;
+    button.hidden = open.order !== null || open.sending !== null || isNow;
     button.disabled = !session.mayChange;
     button.title = session.mayChange ? "" : "Sign in to change something";
   }
@@ -163,18 +206,31 @@ for (const button of document.querySelectorAll("[data-order]")) {
 }
 
 byId("backend-yes").addEventListener("click", async () => {
-  const { pool, key, order } = open;
-  const backend = board.backends.get(pool)?.get(key);
-  open.order = null;
-  if (!backend) return;
-  const path = `/v1/pools/${encodeURIComponent(pool)}/backends/${encodeURIComponent(backend.name)}/mode`;
-  const answer = await ask("PUT", path, { mode: order }).catch(() => null);
-  byId("backend-outcome").textContent = !answer ? "The gateway does not answer." : answer.ok ? "Done; the log says so too." : `${answer.told.title ?? "That did not work"}: ${answer.told.detail ?? ""}`;
+  const asked = open;
+  const backend = asked && board.backends.get(asked.pool)?.get(asked.key);
+  // A second click orders nothing.
+  if (!backend || !asked.order || asked.sending) return;
+  const order = asked.order;
+  [asked.order, asked.sending] = [null, new AbortController()];
+  byId("backend-outcome").textContent = "Sending";
+  drawBackend();
+  byId("backend-close").focus();
+  const path = `/v1/pools/${encodeURIComponent(asked.pool)}/backends/${encodeURIComponent(backend.name)}/mode`;
+  const answer = await ask("PUT", path, { mode: order }, asked.sending.signal).catch(() => null);
+  asked.sending = null;
   if (answer?.status === 401) session.look();
-  if (open) { drawBackend(); byId("backend-close").focus(); }
+  // It may be about another one by now.
+  if (open !== asked) return;
+  byId("backend-outcome").textContent = !answer ? "No answer came: look whether it was done before you order it again."
+    : answer.ok ? "Done; the log says so too." : `${answer.told.title ?? "That did not work"}: ${answer.told.detail ?? ""}`;
+  drawBackend();
 });
 
-byId("backend").addEventListener("close", () => { open = null; });
+byId("backend").addEventListener("close", () => {
+  // What was not sent yet is not sent any more.
+  open?.sending?.abort();
+  open = null;
+});
 byId("backend-close").addEventListener("click", (event) => {
   if (open?.order) { event.preventDefault(); open.order = null; drawBackend(); }
 });
@@ -183,13 +239,15 @@ byId("backend-close").addEventListener("click", (event) => {
 
 function drawSession() {
   const button = byId("sign");
-  button.textContent = session.mayChange ? "Sign out" : session.hasToken ? "Read only: sign in" : "Read only: there is no token";
+  const readOnly = session.isOver ? "The session is over: sign in" : "Read only: sign in";
+  button.textContent = session.mayChange ? "Sign out" : session.hasToken ? readOnly : "Read only: there is no token";
+  if (session.isOver) byId("spoken").textContent = "The session is over, as after a new start of the gateway: sign in again to change something.";
   button.disabled = !session.hasToken;
   if (open) drawBackend();
 }
 
 function askForToken(trouble = "") {
-  byId("signing-outcome").textContent = trouble;
+  if (trouble || !byId("signing").open) byId("signing-outcome").textContent = trouble;
   if (!byId("signing").open) byId("signing").showModal();
 }
 
@@ -201,6 +259,8 @@ byId("signing-form").addEventListener("submit", async (event) => {
   if (trouble) { askForToken(trouble); return; }
   byId("token").value = "";
   byId("signing").close();
+  refused = "";
+  mayAsk = true;
   listen();
 });
 
@@ -221,5 +281,5 @@ addEventListener("keydown", (event) => {
 });
 
 const trouble = await session.begin();
+if (trouble) { mayAsk = false; askForToken(trouble); }
 listen();
-if (trouble) askForToken(trouble);

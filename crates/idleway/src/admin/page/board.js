@@ -37,7 +37,12 @@ export class Board {
       this.points.set(name, [...(this.points.get(name) ?? []), ...points].slice(-180));
       this.changed.pools.add(name);
     }
-    if (told.events) this.events = [...this.events, ...told.events].slice(-256);
+    if (told.events?.length) {
+      // Of a flood the gateway keeps the last ones.
+      const gap = this.events.length ? told.events[0].number - this.events.at(-1).number - 1 : 0;
+      const missed = gap > 0 ? [{ number: told.events[0].number - 1, at_unix_seconds: told.events[0].at_unix_seconds, kind: "missed", events: gap }] : [];
+      this.events = [...this.events, ...missed, ...told.events].slice(-256);
+    }
   }
 
   /** What has changed since this was asked last. */

@@ -7,10 +7,11 @@ import { many, number, rank, stateOf, stateWord, time, workState, workWords } fr
 const FEW = 24;
 /** So many cells and waiting people are drawn, the others are a number. */
 const CELLS = 32, PEOPLE = 40;
+let sections = 0;
 
 export class Cards {
   constructor(root, nothing, open) {
-    Object.assign(this, { root, nothing, open, pools: new Map(), find: "", onlyProblems: false });
+    Object.assign(this, { root, nothing, open, pools: new Map(), order: "", find: "", onlyProblems: false });
   }
 
   filter(find, onlyProblems) {
@@ -21,13 +22,24 @@ export class Cards {
   draw(board, changed) {
     for (const [name, drawn] of this.pools) if (!board.pools.has(name)) { drawn.section.remove(); this.pools.delete(name); }
     let shown = 0;
-    for (const name of [...board.pools.keys()].sort()) {
+    for (const name of board.pools.keys()) {
       const isNew = !this.pools.has(name);
       const drawn = this.pools.get(name) ?? this.makePool(name);
       if (isNew || changed.all || changed.pools.has(name)) this.drawPool(drawn, board, name);
       shown += this.drawBackends(drawn, board, name, changed);
     }
+    this.sortPools(board);
     this.nothing.hidden = shown > 0 || board.pools.size === 0;
+  }
+
+  /** Those with something down first, the others by their names. */
+  sortPools(board) {
+    const place = (name) => Math.min(2, ...[...(board.backends.get(name)?.values() ?? [])].map(rank));
+    const names = [...this.pools.keys()].sort((a, b) => place(a) - place(b) || a.localeCompare(b, "en", { numeric: true }));
+    const order = names.join(" ");
+    if (order === this.order) return;
+    this.order = order;
+    keepingFocus(this.root, () => this.root.append(...names.map((name) => this.pools.get(name).section)));
   }
 
   makePool(name) {
@@ -35,7 +47,7 @@ export class Cards {
     section.dataset.pool = name;
     const head = element("div", "pool-head"), title = element("h2"), facts = element("p", "quiet");
     title.textContent = name;
-    title.id = `pool-${this.pools.size}`;
+    title.id = `pool-${sections += 1}`;
     section.setAttribute("aria-labelledby", title.id);
     head.append(title, facts);
     const line = element("div", "line"), people = element("span", "people"), words = element("span", "words");
@@ -63,7 +75,7 @@ export class Cards {
     }
     if (estimate.wait_seconds !== null && queue.length > 0) words += `; a newcomer waits about ${time(estimate.wait_seconds)}`;
     drawn.words.textContent = words;
-    drawCharts(drawn.charts, board.points.get(name) ?? []);
+    drawCharts(drawn.charts, board.points.get(name) ?? [], pool);
   }
 
   /** Answers how many there are to be seen. */
@@ -100,10 +112,7 @@ export class Cards {
     const order = keys.join(" ");
     if (order === drawn.order) return;
     drawn.order = order;
-    const focused = document.activeElement;
-    drawn.list.append(...keys.map((key) => drawn.cards.get(key).item));
-    // A card that moves keeps the focus that it has.
-    if (focused && drawn.list.contains(focused)) focused.focus({ preventScroll: true });
+    keepingFocus(drawn.list, () => drawn.list.append(...keys.map((key) => drawn.cards.get(key).item)));
   }
 
   makeCard(drawn, pool, key) {
@@ -122,6 +131,13 @@ export class Cards {
   }
 }
 
+/** What moves keeps the focus that it has. */
+function keepingFocus(root, move) {
+  const focused = document.activeElement;
+  move();
+  if (focused && root.contains(focused)) focused.focus({ preventScroll: true });
+}
+
 function drawCard(card, backend, now) {
   const state = stateOf(backend);
   if (card.name.textContent !== backend.name) card.name.textContent = backend.name;
@@ -134,8 +150,8 @@ function drawCard(card, backend, now) {
   card.work.classList.toggle("why", state === "down");
   card.work.replaceChildren();
   if (state === "down") {
-    card.work.append([backend.cause, backend.fault].filter(Boolean).join(": "));
-    card.work.title = card.work.textContent;
+    card.work.append((backend.fault ?? backend.cause ?? "").replace(/ \(os error \d+\)/, ""));
+    card.work.title = [backend.cause, backend.fault].filter(Boolean).join(": ");
   } else if (oldest) {
     card.work.append(`${workWords(oldest)} `, age(oldest, now));
     card.work.title = [workWords(oldest), oldest.client, workState(oldest)].filter(Boolean).join(", ");
@@ -145,16 +161,20 @@ function drawCard(card, backend, now) {
   }
 }
 
-/** A cell for each slot: first what is taken, in the order of the slots' places. */
+/** A cell for each slot: first what is taken, in the order of the slots' places. Of many slots each cell stands for several. */
 function drawCells(root, backend) {
   const { all, idle, busy, lingering, resting } = backend.slots;
-  const states = [];
-  for (const work of backend.work) states.push(work.state === "busy" ? "busy" : work.state === "lingering" ? "lingering" : "resting");
-  const counts = { busy, lingering, resting };
-  for (const state of states) counts[state] -= 1;
-  for (const [state, count] of Object.entries(counts)) for (let nth = 0; nth < count && states.length < CELLS; nth += 1) states.push(state);
-  while (states.length < Math.min(all, CELLS)) states.push(backend.health === "down" ? "down" : "idle");
-  states.length = Math.min(states.length, CELLS);
+  const counts = { busy, lingering, resting, [backend.health === "down" ? "down" : "idle"]: idle };
+  let states = [];
+  if (all <= CELLS) {
+    for (const work of backend.work) states.push(work.state === "busy" || work.state === "lingering" ? work.state : "resting");
+    for (const state of states) counts[state] -= 1;
+  }
+  for (const [state, count] of Object.entries(counts)) {
+    const share = all <= CELLS ? count : Math.ceil(count / all * CELLS - 0.5) || Math.sign(count);
+    for (let nth = 0; nth < share; nth += 1) states.push(state);
+  }
+  states = states.slice(0, CELLS);
   const spare = root.querySelector(".more");
   const cells = [...root.querySelectorAll(".cell")];
   while (cells.length > states.length) cells.pop().remove();
@@ -162,11 +182,8 @@ function drawCells(root, backend) {
     const cell = cells[nth] ?? root.insertBefore(element("span", "cell"), spare);
     if (cell.dataset.state !== state) cell.dataset.state = state;
   });
-  const more = all - states.length;
-  if (more > 0) {
-    const words = spare ?? root.appendChild(element("b", "more"));
-    words.textContent = `and ${many(more, "slot")} more`;
-  } else spare?.remove();
+  if (all > CELLS) (spare ?? root.appendChild(element("b", "more"))).textContent = `${number(busy)} of ${many(all, "slot")} busy`;
+  else spare?.remove();
   root.setAttribute("aria-label", `${many(all, "slot")}: ${idle} idle, ${busy} busy, ${lingering} lingering, ${resting} resting`);
 }
 

@@ -8,10 +8,11 @@ const WIDE = 300, HIGH = 44, KEPT = 180, STEP = 5;
 /** What is drawn: its title, its lines by the numbers of a point, and how its last value is said. */
 const CHARTS = [
   { title: "Requests a second", lines: [["", (p) => p[1] / STEP]], say: ([requests]) => rate(requests) },
-  { title: "First byte p50 p95 p99", lines: [["", (p) => p[4]], ["second", (p) => p[5]], ["third", (p) => p[6]]],
+  { title: "First byte: p50 — p95 - - p99 ···", lines: [["", (p) => p[4]], ["second", (p) => p[5]], ["third", (p) => p[6]]],
     say: (all) => all.every((v) => v === null) ? "–" : all.map((v) => v === null ? "–" : time(v)).join(" · ") },
-  { title: "Refused, failed a second", lines: [["bad", (p) => p[2] / STEP], ["third", (p) => p[3] / STEP]], say: (all) => all.map(rate).join(" · ") },
-  { title: "Slots taken, waiting", lines: [["", (p) => p[7]], ["second", (p) => p[8]]], say: (all) => all.map((v) => v.toLocaleString("en")).join(" · ") },
+  { title: "Refused — failed ··· a second", lines: [["bad", (p) => p[2] / STEP], ["third", (p) => p[3] / STEP]], say: (all) => all.map(rate).join(" · ") },
+  { title: "Slots taken — in line - -", lines: [["", (p) => p[7]], ["second", (p) => p[8]]], say: (all) => all.map((v) => v.toLocaleString("en")).join(" · "),
+    now: (pool) => [pool.slots.all - pool.slots.idle, pool.queue.waiting] },
 ];
 
 export function makeCharts(root) {
@@ -38,13 +39,14 @@ export function makeCharts(root) {
   });
 }
 
-export function drawCharts(made, points) {
+export function drawCharts(made, points, pool) {
   for (const { chart, value, svg, paths } of made) {
     const lines = chart.lines.map(([, of]) => points.map(of));
     const highest = Math.max(1e-9, ...lines.flat().filter((v) => v !== null));
     lines.forEach((line, nth) => paths[nth].setAttribute("d", path(line, highest)));
-    const last = lines.map((line) => line.length ? line[line.length - 1] : 0);
-    value.textContent = points.length ? chart.say(last) : "–";
+    const last = chart.now ? chart.now(pool) : lines.map((line) => line.length ? line[line.length - 1] : 0);
+    value.textContent = points.length || chart.now ? chart.say(last) : "–";
+    svg.parentElement.title = `The last 15 minutes, a point for each 5 seconds; the highest ${chart.say([highest])}`;
     svg.setAttribute("aria-label", `${chart.title}: now ${value.textContent}`);
   }
 }

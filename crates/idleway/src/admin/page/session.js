@@ -9,6 +9,8 @@ export class Session {
     this.changed = changed;
     this.mayChange = false;
     this.hasToken = true;
+    // It could change something, and cannot any more, without having signed out.
+    this.isOver = false;
     // Another tab has signed in or out.
     addEventListener("storage", (event) => { if (event.key === KEPT) this.look(); });
   }
@@ -40,26 +42,32 @@ export class Session {
   async close() {
     await ask("DELETE", "/v1/session").catch(() => null);
     keep(null);
+    this.mayChange = false;
     await this.look();
   }
 
   /** Answers whether one may look on at all. */
   async look() {
     const answer = await ask("GET", "/v1/session").catch(() => null);
+    const could = this.mayChange;
     this.mayChange = answer?.ok === true && answer.told.may_change === true;
+    if (answer?.ok) this.isOver = !this.mayChange && (this.isOver || could) && kept() !== null;
     if (answer?.ok) this.hasToken = answer.told.has_token;
     this.changed();
     return answer?.status !== 401;
   }
 }
 
-/** An answer of the API. */
-export async function ask(method, path, body) {
+/** How long an answer is waited for, in milliseconds. */
+const PATIENCE = 10000;
+
+/** An answer of the API. By `signal` it is given up before, and not sent if it has not been. */
+export async function ask(method, path, body, signal) {
   const headers = {};
   const proof = kept();
   if (proof) headers["X-Idleway-Session"] = proof;
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
+  const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", signal: AbortSignal.any([AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])]) });
   return { ok: response.ok, status: response.status, told: await response.json().catch(() => ({})) };
 }
 

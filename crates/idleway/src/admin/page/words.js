@@ -73,8 +73,11 @@ export function verdict(pools, backends) {
   }
   let down = 0;
   for (const backend of backends) {
+    if (backend.removed) continue;
     all += 1;
-    if (backend.health === "down") down += 1; else up += 1;
+    if (backend.health === "down") down += 1;
+    // As the gateway counts: one that gets no requests is not up.
+    else if (backend.mode === "ready") up += 1;
     if (backend.mode !== "ready") out += 1;
   }
   const line = waiting === 0 ? "nobody waits" : `${many(waiting, "request")} ${waiting === 1 ? "waits" : "wait"}` +
