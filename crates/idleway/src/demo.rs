@@ -82,6 +82,8 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     for pool in &mut plan.pools {
         // The slow request of the show is no silent backend.
         pool.timeout = TIMEOUT.max(args.delay * (SLOW + 1));
+        // What was at work where a backend dies is done by another one: nothing of the load is lost.
+        pool.idempotency_key = true;
         if !args.no_load {
             (pool.queue.length, pool.queue.wait) = (LINE, WAIT);
         }

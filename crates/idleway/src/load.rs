@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -32,7 +32,7 @@ Examples:
   idleway load http://127.0.0.1:5000 --rate 20 --for 1m         for a minute
   idleway load http://127.0.0.1:8080 --path /render --clients 4
 
-Each request is a POST of a little JSON on a connection of its own. Where all clients wait for answers, and as many requests for a client, no
+Each request is a POST of a little JSON on a connection of its own, with an Idempotency-Key: it may be done twice. Where all clients wait for answers, and as many requests for a client, no
 more are made, and it is said how many were left out. Ends with 1 where nobody answered anything.")]
 pub(crate) struct LoadArgs {
     /// The gateway.
@@ -138,12 +138,14 @@ impl Load {
         // A ticket is a path. As many wait for a client as there are clients; what is more is left out.
         let (tickets, taken) = sync_channel(clients);
         let (taken, counts) = (Arc::new(Mutex::new(taken)), Arc::new(Counts::default()));
+        let keys = Arc::new(Keys::new());
         for _ in 0..clients {
             let (taken, counts, authority) = (Arc::clone(&taken), Arc::clone(&counts), authority.to_owned());
+            let keys = Arc::clone(&keys);
             let client = move || {
                 while let Some(path) = next(&taken) {
                     counts.at_work.fetch_add(1, Ordering::Relaxed);
-                    counts.note(ask(address, &authority, &path).ok());
+                    counts.note(ask(address, &authority, &path, &keys.next()).ok());
                     counts.at_work.fetch_sub(1, Ordering::Relaxed);
                 }
             };
@@ -202,8 +204,25 @@ fn next(tickets: &Mutex<Receiver<String>>) -> Option<String> {
     tickets.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
+/// The keys of the requests, each used once: whoever works on one may do so again under its key.
+struct Keys {
+    begun: u128,
+    next: AtomicU64,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        Self { begun, next: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> String {
+        format!("load-{:x}-{}-{}", self.begun, std::process::id(), self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The status of the answer.
-fn ask(address: SocketAddr, authority: &str, path: &str) -> io::Result<u16> {
+fn ask(address: SocketAddr, authority: &str, path: &str, key: &str) -> io::Result<u16> {
     const BODY: &str = "{\"task\": \"load\"}";
     let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -212,6 +231,7 @@ fn ask(address: SocketAddr, authority: &str, path: &str) -> io::Result<u16> {
     HeadWriter::request(&mut request, "POST", path)
         .field("Host", authority)
         .field("Content-Type", "application/json")
+        .field("Idempotency-Key", key)
         .field("Connection", "close")
         .number("Content-Length", BODY.len() as u64)
         .end();

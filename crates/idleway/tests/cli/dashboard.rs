@@ -148,6 +148,31 @@ fn the_demo_is_a_show() {
     browser.until(&tab, &says("#link", "No connection for"));
 }
 
+/// It dies at work, and nothing is lost: another one does what it was at.
+#[test]
+fn a_backend_of_the_demo_dies_and_its_request_is_answered() {
+    let Some(mut browser) = needs("Chromium", Browser::start("dies")) else { return };
+    let Demo { running: mut demo, address, pids } = Demo::start(&["--no-load"]);
+    let tab = browser.open(&address, 1440, 1000);
+    browser.until(&tab, &cards("idle", 5));
+    let mut running = connect(&demo.url).unwrap();
+    running.set_read_timeout(Some(PATIENCE)).unwrap();
+    let fields = "Host: h\r\nIdempotency-Key: one\r\nConnection: close\r\nContent-Length: 3";
+    write!(running, "POST /process?delay=2s HTTP/1.1\r\n{fields}\r\n\r\n[1]").unwrap();
+    browser.until(&tab, &cards("busy", 1));
+    let name = browser.eval(&tab, "document.querySelector('.card[data-state=busy]').dataset.backend");
+    let (_, pid) = pids.iter().find(|(url, _)| *url == name).unwrap();
+    assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+    let is_elsewhere = "document.querySelector('.card[data-state=busy]')?.dataset.backend";
+    browser.until(&tab, &format!("(name => name && name !== {name})({is_elsewhere})"));
+    let (status, body) = answer(running);
+    assert_eq!((status, &body["data"]), (200, &json!([1])));
+    browser.until(&tab, &cards("busy", 0));
+    assert_eq!(browser.eval(&tab, "document.querySelector('#errors').children.length"), json!(0));
+    demo.signal("-INT");
+    assert_eq!(demo.exit_code(), Some(0));
+}
+
 #[test]
 fn who_has_signed_in_drains_a_backend_and_another_tab_follows() {
     let Some(mut show) = show("orders") else { return };

@@ -170,6 +170,20 @@ fn a_load_says_what_became_of_it() {
         "{stdout}"
     );
     assert_eq!(backend.witness()["overlaps"], 0);
+    assert!(backend.witness()["executions"].as_u64() >= Some(answered), "{stdout}");
+    // What is asked for may be done again where a backend dies.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut load = idleway(&["load", &url, "--path", "/render?x=1"]).stdout(Stdio::null()).spawn().unwrap();
+    let asked: Vec<_> = BufReader::new(listener.accept().unwrap().0)
+        .lines()
+        .map(Result::unwrap)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    assert_eq!(asked[0], "POST /render?x=1 HTTP/1.1");
+    assert!(asked.iter().any(|line| line.starts_with("Idempotency-Key: load-")), "{asked:?}");
+    kill(&load.id().to_string(), "-TERM");
+    assert!(exit_code(&mut load).is_some());
     let (code, _, stderr) = ended(&["load", &gateway.url, "--path", "/x y"]);
     assert!(code == 2 && stderr.contains("written as %20"), "{stderr}");
     // No port that the system would give to another test meanwhile.

@@ -5,54 +5,84 @@ import { rate, time } from "./words.js";
 const SVG = "http://www.w3.org/2000/svg";
 const WIDE = 300, HIGH = 44, KEPT = 180, STEP = 5;
 
-/** What is drawn: its title, its lines by the numbers of a point, and how its last value is said. */
+/** What is drawn: its title, and its lines: how each looks, what it says in words, its numbers in a point, and how a number is written. */
 const CHARTS = [
-  { title: "Requests a second", lines: [["", (p) => p[1] / STEP]], say: ([requests]) => rate(requests) },
-  { title: "First byte: p50 — p95 - - p99 ···", lines: [["", (p) => p[4]], ["second", (p) => p[5]], ["third", (p) => p[6]]],
-    say: (all) => all.every((v) => v === null) ? "–" : all.map((v) => v === null ? "–" : time(v)).join(" · ") },
-  { title: "Refused — failed ··· a second", lines: [["bad", (p) => p[2] / STEP], ["third", (p) => p[3] / STEP]], say: (all) => all.map(rate).join(" · ") },
-  { title: "Slots taken — in line - -", lines: [["", (p) => p[7]], ["second", (p) => p[8]]], say: (all) => all.map((v) => v.toLocaleString("en")).join(" · "),
+  { title: "Requests a second", lines: [["", "requests", (p) => p[1] / STEP, rate]] },
+  { title: "First byte: p50, p95, p99", lines: [["", "p50", (p) => p[4], time], ["second", "p95", (p) => p[5], time], ["third", "p99", (p) => p[6], time]] },
+  { title: "Refused, failed a second", lines: [["bad", "refused", (p) => p[2] / STEP, rate], ["third", "failed", (p) => p[3] / STEP, rate]] },
+  { title: "Slots taken, in line", lines: [["", "taken", (p) => p[7], count], ["second", "in line", (p) => p[8], count]],
     now: (pool) => [pool.slots.all - pool.slots.idle, pool.queue.waiting] },
 ];
+
+function count(value) {
+  return value.toLocaleString("en");
+}
+
+function svg(kind, wide, high) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${wide} ${high}`);
+  svg.setAttribute("class", kind);
+  return svg;
+}
+
+function line(svg, kind) {
+  const path = document.createElementNS(SVG, "path");
+  if (kind) path.setAttribute("class", kind);
+  svg.append(path);
+  return path;
+}
 
 export function makeCharts(root) {
   return CHARTS.map((chart) => {
     const figure = document.createElement("figure");
     figure.className = "chart";
-    const caption = document.createElement("figcaption");
-    const title = document.createElement("span"), value = document.createElement("b");
+    const caption = document.createElement("figcaption"), title = document.createElement("span"), values = document.createElement("b");
     title.textContent = chart.title;
-    caption.append(title, value);
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", `0 0 ${WIDE} ${HIGH}`);
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("role", "img");
-    const paths = chart.lines.map(([kind]) => {
-      const path = document.createElementNS(SVG, "path");
-      if (kind) path.setAttribute("class", kind);
-      svg.append(path);
-      return path;
+    caption.append(title, values);
+    const drawing = svg("drawing", WIDE, HIGH);
+    drawing.setAttribute("preserveAspectRatio", "none");
+    drawing.setAttribute("role", "img");
+    const lines = chart.lines.map(([kind]) => {
+      // Before each value, the line that it is the end of.
+      if (chart.lines.length > 1) {
+        const sample = svg("sample", 12, 4);
+        sample.setAttribute("aria-hidden", "true");
+        line(sample, kind).setAttribute("d", "M0 2H12");
+        values.append(sample);
+      }
+      const value = document.createElement("span");
+      values.append(value);
+      return { value, path: line(drawing, kind) };
     });
-    figure.append(caption, svg);
+    const axis = document.createElement("p");
+    axis.className = "axis";
+    axis.setAttribute("aria-hidden", "true");
+    axis.append(...["15 min ago", "now"].map((text) => { const end = document.createElement("span"); end.textContent = text; return end; }));
+    figure.append(caption, drawing, axis);
     root.append(figure);
-    return { chart, value, svg, paths };
+    return { chart, figure, drawing, lines };
   });
 }
 
 export function drawCharts(made, points, pool) {
-  for (const { chart, value, svg, paths } of made) {
-    const lines = chart.lines.map(([, of]) => points.map(of));
-    const highest = Math.max(1e-9, ...lines.flat().filter((v) => v !== null));
-    lines.forEach((line, nth) => paths[nth].setAttribute("d", path(line, highest)));
-    const last = chart.now ? chart.now(pool) : lines.map((line) => line.length ? line[line.length - 1] : 0);
-    value.textContent = points.length || chart.now ? chart.say(last) : "–";
-    svg.parentElement.title = `The last 15 minutes, a point for each 5 seconds; the highest ${chart.say([highest])}`;
-    svg.setAttribute("aria-label", `${chart.title}: now ${value.textContent}`);
+  for (const { chart, figure, drawing, lines } of made) {
+    const told = chart.lines.map(([, , of]) => points.map(of));
+    const highest = Math.max(1e-9, ...told.flat().filter((value) => value !== null));
+    const last = chart.now ? chart.now(pool) : told.map((line) => line[line.length - 1] ?? null);
+    const words = [];
+    lines.forEach(({ value, path }, nth) => {
+      const [, name, , say] = chart.lines[nth];
+      path.setAttribute("d", course(told[nth], highest));
+      value.textContent = last[nth] === null ? "–" : say(last[nth]);
+      words.push(`${name} ${value.textContent}`);
+    });
+    figure.title = `The last 15 minutes, a point for each 5 seconds; the highest ${chart.lines[0][3](highest)}`;
+    drawing.setAttribute("aria-label", `${chart.title}: now ${words.join(", ")}`);
   }
 }
 
 /** The newest at the right; a gap where there is nothing. */
-function path(line, highest) {
+function course(line, highest) {
   let text = "", isDown = false;
   line.forEach((value, nth) => {
     if (value === null) { isDown = false; return; }
