@@ -404,7 +404,7 @@ fn a_picture_for_the_readme() {
     let tab = browser.open(&address, 1280, 860);
     browser.patience(Duration::from_secs(300));
     browser.until(&tab, "document.querySelectorAll('.feed .mark.good').length > 1");
-    browser.until(&tab, "document.querySelector('.card[data-state=down]') && document.querySelectorAll('.line .people i').length > 5");
+    browser.until(&tab, "/^[1-9]\\.. s$/.test(document.querySelector('.card[data-state=down] .age')?.textContent) && document.querySelectorAll('.line .people i').length > 5");
     browser.picture(&tab, "readme");
     let picture = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dashboard/readme.png");
     let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/dashboard.png");

@@ -184,7 +184,7 @@ function drawBackend() {
   byId("backend-work").replaceChildren(...works.map((work) => {
     const item = element("li");
     const about = [work.client ? `from ${work.client}` : "", workState(work), work.id ? `id ${work.id}` : ""].filter(Boolean).join(", ");
-    item.append(`${workWords(work)} `, age(work, board.now()), about ? `, ${about}` : "");
+    item.append(`${workWords(work)} `, age(work.since_unix_seconds, board.now()), about ? `, ${about}` : "");
     return item;
   }), ...(backend.work_left_out > 0 ? [Object.assign(element("li", "quiet"), { textContent: `and ${backend.work_left_out} more` })] : []));
   for (const button of document.querySelectorAll("[data-order]")) {

@@ -52,5 +52,12 @@ export class Board {
     return changed;
   }
 
+  /** Since when a backend is down, as far as what happened goes back. */
+  downSince(pool, backend) {
+    if (backend.health !== "down") return null;
+    const last = this.events.findLast((event) => event.kind.startsWith("backend_") && event.backend === backend.name && event.pool === pool);
+    return last?.kind === "backend_down" ? last.at_unix_seconds : null;
+  }
+
   allBackends() { return [...this.backends.values()].flatMap((all) => [...all.values()]); }
 }

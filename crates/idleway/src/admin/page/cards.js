@@ -1,7 +1,7 @@
 // Pools and their backends.
 
 import { drawCharts, makeCharts } from "./charts.js";
-import { many, number, rank, stateOf, stateWord, time, workState, workWords } from "./words.js";
+import { facts, many, number, rank, stateOf, stateWord, time, workState, workWords } from "./words.js";
 
 /** More backends than this are shown small. */
 const FEW = 24;
@@ -64,7 +64,8 @@ export class Cards {
   drawPool(drawn, board, name) {
     const pool = board.pools.get(name);
     const { slots, queue, estimate } = pool;
-    drawn.facts.textContent = `${number(pool.up)} of ${many(pool.backends, "backend")} up, ${number(slots.all - slots.idle)} of ${many(slots.all, "slot")} taken` + (pool.leaving ? ", leaving: it finishes its work" : "");
+    const backends = [...(board.backends.get(name)?.values() ?? [])];
+    drawn.facts.textContent = facts(pool.up, pool.backends, slots, backends) + (pool.leaving ? ", leaving: it finishes its work" : "");
     const count = Math.min(queue.waiting, PEOPLE);
     while (drawn.people.childElementCount > count) drawn.people.lastElementChild.remove();
     while (drawn.people.childElementCount < count) drawn.people.append(document.createElement("i"));
@@ -87,7 +88,7 @@ export class Cards {
     for (const [key, backend] of all) {
       const isNew = !drawn.cards.has(key);
       const card = drawn.cards.get(key) ?? this.makeCard(drawn, name, key);
-      if (isNew || changed.all || changed.backends.has(`${name}\n${key}`)) drawCard(card, backend, board.now());
+      if (isNew || changed.all || changed.backends.has(`${name}\n${key}`)) drawCard(card, backend, board.now(), board.downSince(name, backend));
       const isShown = this.isShown(backend, name);
       if (card.item.hidden === isShown) card.item.hidden = !isShown;
       shown += isShown ? 1 : 0;
@@ -138,22 +139,23 @@ function keepingFocus(root, move) {
   if (focused && root.contains(focused)) focused.focus({ preventScroll: true });
 }
 
-function drawCard(card, backend, now) {
+function drawCard(card, backend, now, downSince) {
   const state = stateOf(backend);
   if (card.name.textContent !== backend.name) card.name.textContent = backend.name;
   const word = stateWord(state);
   card.item.dataset.backend = backend.name;
   card.item.dataset.state = state;
   card.state.textContent = word;
+  if (state === "down" && downSince !== null) card.state.append(" ", age(downSince, now));
   drawCells(card.cells, backend);
   const oldest = backend.work.reduce((old, work) => !old || work.since_unix_seconds < old.since_unix_seconds ? work : old, null);
   card.work.classList.toggle("why", state === "down");
   card.work.replaceChildren();
   if (state === "down") {
-    card.work.append((backend.fault ?? backend.cause ?? "").replace(/ \(os error \d+\)/, ""));
+    card.work.append((backend.fault ?? backend.cause ?? "").replace(/^connect failed: | \(os error \d+\)/g, ""));
     card.work.title = [backend.cause, backend.fault].filter(Boolean).join(": ");
   } else if (oldest) {
-    card.work.append(`${workWords(oldest)} `, age(oldest, now));
+    card.work.append(`${workWords(oldest)} `, age(oldest.since_unix_seconds, now));
     card.work.title = [workWords(oldest), oldest.client, workState(oldest)].filter(Boolean).join(", ");
   } else {
     card.work.title = "";
@@ -188,10 +190,10 @@ function drawCells(root, backend) {
 }
 
 /** For how long, going on by itself. */
-export function age(work, now) {
+export function age(since, now) {
   const span = element("span", "age");
-  span.dataset.since = work.since_unix_seconds;
-  span.textContent = time(now - work.since_unix_seconds);
+  span.dataset.since = since;
+  span.textContent = time(now - since);
   return span;
 }
 

@@ -3,7 +3,9 @@
 import { rate, time } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDE = 300, HIGH = 44, KEPT = 180, STEP = 5;
+const WIDE = 300, HIGH = 44, STEP = 5;
+/** So many points are shown: no more than there have been for long. */
+const WINDOWS = [24, 60, 180];
 
 /** What is drawn: its title, and its lines: how each looks, what it says in words, its numbers in a point, and how a number is written. */
 const CHARTS = [
@@ -57,36 +59,41 @@ export function makeCharts(root) {
     const axis = document.createElement("p");
     axis.className = "axis";
     axis.setAttribute("aria-hidden", "true");
-    axis.append(...["15 min ago", "now"].map((text) => { const end = document.createElement("span"); end.textContent = text; return end; }));
+    const [from, peak, to] = ["", "", "now"].map((text) => { const part = document.createElement("span"); part.textContent = text; return part; });
+    axis.append(from, peak, to);
     figure.append(caption, drawing, axis);
     root.append(figure);
-    return { chart, figure, drawing, lines };
+    return { chart, figure, drawing, lines, from, peak };
   });
 }
 
 export function drawCharts(made, points, pool) {
-  for (const { chart, figure, drawing, lines } of made) {
+  const shown = WINDOWS.find((window) => points.length <= window) ?? WINDOWS.at(-1);
+  const minutes = shown * STEP / 60;
+  for (const { chart, figure, drawing, lines, from, peak } of made) {
     const told = chart.lines.map(([, , of]) => points.map(of));
     const highest = Math.max(1e-9, ...told.flat().filter((value) => value !== null));
     const last = chart.now ? chart.now(pool) : told.map((line) => line[line.length - 1] ?? null);
     const words = [];
     lines.forEach(({ value, path }, nth) => {
       const [, name, , say] = chart.lines[nth];
-      path.setAttribute("d", course(told[nth], highest));
+      path.setAttribute("d", course(told[nth], highest, shown));
       value.textContent = last[nth] === null ? "–" : say(last[nth]);
       words.push(`${name} ${value.textContent}`);
     });
-    figure.title = `The last 15 minutes, a point for each 5 seconds; the highest ${chart.lines[0][3](highest)}`;
+    from.textContent = `${minutes} min ago`;
+    peak.textContent = highest > 1e-9 ? `up to ${chart.lines[0][3](highest)}` : "";
+    figure.title = `The last ${minutes} minutes, a point for each ${STEP} seconds`;
     drawing.setAttribute("aria-label", `${chart.title}: now ${words.join(", ")}`);
   }
 }
 
 /** The newest at the right; a gap where there is nothing. */
-function course(line, highest) {
+function course(line, highest, shown) {
   let text = "", isDown = false;
   line.forEach((value, nth) => {
     if (value === null) { isDown = false; return; }
-    const x = WIDE - (line.length - 1 - nth) * (WIDE / (KEPT - 1));
+    const x = WIDE - (line.length - 1 - nth) * (WIDE / (shown - 1));
     const y = HIGH - 2 - (value / highest) * (HIGH - 6);
     text += `${isDown ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
     isDown = true;

@@ -5,7 +5,8 @@ export function time(seconds) {
   if (seconds === null || seconds === undefined) return "";
   if (seconds < 0.0995) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
-  if (seconds < 600) return `${Math.round(seconds)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
   if (seconds < 36000) return `${Math.round(seconds / 60)} min`;
   return `${Math.round(seconds / 3600)} h`;
 }
@@ -38,7 +39,7 @@ export function stateOf(backend) {
 }
 
 const STATES = {
-  idle: "idle", busy: "busy", lingering: "works on", resting: "rests", down: "down",
+  idle: "idle", busy: "busy", lingering: "works on", resting: "resting", down: "down",
   drain: "draining", maintenance: "taken out", leaving: "leaving",
 };
 export function stateWord(state) { return STATES[state] ?? state; }
@@ -59,15 +60,23 @@ export function workWords(work) {
 
 const WORK_STATES = {
   lingering: "nobody waits for it any more", unproven: "nobody knows whether it works on: rests until a probe is answered",
-  doubted: "nobody knows whether it works on", resting: "rests",
+  doubted: "nobody knows whether it works on", resting: "resting",
 };
 export function workState(work) { return WORK_STATES[work.state] ?? ""; }
 
+/** How many backends are up, and how many of their slots are taken; `idle` of them are of no use, since nothing is sent there. */
+export function facts(up, all, slots, backends) {
+  let idle = 0;
+  for (const backend of backends) if (backend.health === "down" || backend.mode !== "ready" || backend.removed) idle += backend.slots.idle;
+  return `${number(up)} of ${many(all, "backend")} up, ${number(slots.all - slots.idle)} of ${many(slots.all - idle, "usable slot")} taken`;
+}
+
 /** The state of everything, in a sentence; and whether that is well. */
 export function verdict(pools, backends) {
-  let up = 0, all = 0, busy = 0, slots = 0, waiting = 0, oldest = null, out = 0;
+  let up = 0, all = 0, waiting = 0, oldest = null, out = 0;
+  const slots = { all: 0, idle: 0 };
   for (const pool of pools) {
-    slots += pool.slots.all; busy += pool.slots.all - pool.slots.idle;
+    slots.all += pool.slots.all; slots.idle += pool.slots.idle;
     waiting += pool.queue.waiting;
     if (pool.queue.longest_wait_seconds !== null) oldest = Math.max(oldest ?? 0, pool.queue.longest_wait_seconds);
   }
@@ -85,12 +94,11 @@ export function verdict(pools, backends) {
   const trouble = [];
   if (down > 0) trouble.push(`${many(down, "backend")} of ${all.toLocaleString("en")} ${down === 1 ? "is" : "are"} down`);
   if (out > 0) trouble.push(`${many(out, "backend")} ${out === 1 ? "is" : "are"} drained or taken out`);
-  const taken = `${busy.toLocaleString("en")} of ${many(slots, "slot")} taken`;
   if (all === 0) return { kind: "none", text: "There are no backends", details: "" };
+  const details = facts(up, all, slots, backends);
   if (trouble.length === 0) {
-    const full = waiting > 0 && busy >= slots;
-    return { kind: full ? "full" : "well", text: full ? `All slots are taken, and ${line}` : `All is well: ${line}`, details: `${number(up)} of ${many(all, "backend")} up, ${taken}` };
+    const full = waiting > 0 && slots.idle === 0;
+    return { kind: full ? "full" : "well", text: full ? `All slots are taken, and ${line}` : `All is well: ${line}`, details };
   }
-  const first = trouble.join(", ");
-  return { kind: down > 0 ? "down" : "out", text: `${first}; ${line}`, details: `${number(up)} of ${many(all, "backend")} up, ${taken}` };
+  return { kind: down > 0 ? "down" : "out", text: `${trouble.join(", ")}; ${line}`, details };
 }
