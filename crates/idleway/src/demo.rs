@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use idleway::Stop;
-use idleway::config::Overrides;
+use idleway::config::{HttpProbe, Overrides, ProbeKind, ProbePlan};
 
 use crate::cli::{self, AddressOrOff, Failure, say};
 use crate::desk::{Desk, Door};
@@ -27,6 +27,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// So much longer than the others the slow request takes.
 const SLOW: u32 = 3;
+/// How often a backend is asked whether it is there.
+const PROBE: Duration = Duration::from_secs(1);
 /// What the gateway lets wait while there is a load.
 const LINE: usize = 50;
 const WAIT: Duration = Duration::from_secs(60);
@@ -84,6 +86,10 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
         pool.timeout = TIMEOUT.max(args.delay * (SLOW + 1));
         // What was at work where a backend dies is done by another one: nothing of the load is lost.
         pool.idempotency_key = true;
+        // Whoever kills one while nobody asks sees it die all the same.
+        let mut probe = ProbePlan::new(ProbeKind::Http(HttpProbe::new("/")));
+        (probe.every, probe.fall) = (PROBE, 1);
+        pool.health.probe = Some(probe);
         if !args.no_load {
             (pool.queue.length, pool.queue.wait) = (LINE, WAIT);
         }

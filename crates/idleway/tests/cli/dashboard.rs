@@ -167,6 +167,13 @@ fn a_backend_of_the_demo_dies_and_its_request_is_answered() {
     browser.until(&tab, &format!("(name => name && name !== {name})({is_elsewhere})"));
     let (status, body) = answer(running);
     assert_eq!((status, &body["data"]), (200, &json!([1])));
+    // One that is idle dies, and nobody asks for anything.
+    let (idle, pid) = pids.iter().find(|(url, _)| *url != name).unwrap();
+    assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+    for dead in [name.as_str().unwrap(), idle] {
+        let is_down = format!("document.querySelector('[data-backend=\"{dead}\"]').dataset.state === 'down'");
+        browser.until(&tab, &is_down);
+    }
     browser.until(&tab, &cards("busy", 0));
     assert_eq!(browser.eval(&tab, "document.querySelector('#errors').children.length"), json!(0));
     demo.signal("-INT");
