@@ -117,6 +117,13 @@ pub(crate) struct Charge {
     pub(crate) has_worked: bool,
 }
 
+impl Charge {
+    /// Who pays it.
+    pub(crate) const fn key(&self) -> Key {
+        self.key
+    }
+}
+
 impl Keys {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::Dispatcher;
 use crate::{
-    ask::Lane,
+    ask::{Key, Lane},
     backend::BackendKey,
     demand::Demand,
     estimate::duration,
     grant::{SlotId, Until},
+    keys::Charge,
     slots::{Purpose, State},
     time::Time,
 };
@@ -25,6 +26,8 @@ pub struct SlotView {
     pub state: Taken,
     /// What it was granted for.
     pub purpose: Purpose,
+    /// In whose name it was taken; none of a probe.
+    pub key: Option<Key>,
     /// For how long it has been taken, whatever its state was meanwhile.
     pub age: Duration,
 }
@@ -78,6 +81,7 @@ impl<C, W> Dispatcher<C, W> {
                 backend: self.backends[slot.backend as usize].key,
                 state,
                 purpose: slot.purpose,
+                key: slot.charge.as_ref().map(Charge::key),
                 age: now.since(slot.since),
             })
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idleway_core::{Arrival, Ask, Lane, Outcome, Purpose, SlotView, Taken, Ticket, Time, Until};
+use idleway_core::{Arrival, Ask, Key, Lane, Outcome, Purpose, SlotView, Taken, Ticket, Time, Until};
 
 use crate::stage::*;
 
@@ -15,7 +15,11 @@ fn slots(stage: &Stage, now: Time) -> Vec<(Taken, Purpose, u128)> {
 #[test]
 fn each_taken_slot_is_told_with_its_state_and_age() {
     let mut stage = stage(0, &[(A, 5)]);
-    let [first, second, third] = [0; 3].map(|_| granted(&mut stage, ask()));
+    let [first, second, third] = [1, 2, 3].map(|key| {
+        let mut ask = ask();
+        ask.key = Key(key);
+        granted(&mut stage, ask)
+    });
     stage.linger(at(10), first.slot);
     assert!(stage.rest(at(20), second.slot, Until::Time(at(500))).is_none());
     assert!(stage.doubt(at(30), third.slot).is_none());
@@ -27,6 +31,8 @@ fn each_taken_slot_is_told_with_its_state_and_age() {
         (Taken::Busy, Purpose::Probe, 60),
     ];
     assert_eq!(slots(&stage, at(100)), expected);
+    let keys = stage.slots(at(100), 0, 100).0.into_iter().map(|view| view.key);
+    assert_eq!(keys.collect::<Vec<_>>(), [Some(Key(1)), Some(Key(2)), Some(Key(3)), None]);
     assert_eq!(stage.slots(at(100), 3, 1).0[0].slot, probe.slot);
     assert_eq!(stage.slots(at(100), 3, 1).0[0].backend, A);
     assert!(stage.release(at(100), probe.slot, Outcome::Success, kept(1, HERE)).is_none());

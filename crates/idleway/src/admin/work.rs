@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use idleway_core::{BackendKey, Purpose, SlotView, Taken, Until};
+use idleway_core::{BackendKey, Key, Purpose, SlotView, Taken, Until};
 use serde::Serialize;
 
+use crate::config::FairBy;
 use crate::live::{LivePool, now};
 
 /// How many places are looked at under one lock.
@@ -30,6 +31,8 @@ pub(super) struct Request {
     pub(super) method: String,
     pub(super) route: String,
     pub(super) client: String,
+    /// What is common to the requests of one key, where they are told apart by one, and says nothing else of it.
+    pub(super) key: Option<String>,
 }
 
 /// The oldest work of a backend.
@@ -60,6 +63,11 @@ impl Oldest {
     }
 }
 
+/// A key may be a secret, and is known here by a number only that nobody outside can compute.
+fn mark(key: Key) -> String {
+    format!("{:08x}", key.0 & u64::from(u32::MAX))
+}
+
 impl Work {
     fn of(pool: &LivePool, view: &SlotView) -> Self {
         let (state, until) = match view.state {
@@ -80,6 +88,7 @@ impl Work {
             method: work.method.into_owned(),
             route: work.route.to_string(),
             client: work.client.to_string(),
+            key: view.key.filter(|_| pool.plan.fair_by != FairBy::None).map(mark),
         });
         let age_seconds = view.age.as_secs_f64();
         let free_in_seconds = until.map(|until| until.since(now()).as_secs_f64());

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::Desk;
 use super::super::past::unix_seconds;
 use super::super::status::{Estimate, Queue, Ready, Reloads, Slots, Standing, views};
-use super::super::work::{Oldest, Work};
+use super::super::work::{Oldest, Request, Work};
 use super::now;
 use crate::live::{LivePool, now as pool_now};
 
@@ -65,6 +65,8 @@ pub(super) struct WorkView {
     route: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 impl GatewayView {
@@ -132,11 +134,11 @@ impl WorkView {
         let before = known.iter().find(|known| known.slot == slot);
         let since = steady(Some(now() - age_seconds), before.map(|before| before.since_unix_seconds));
         let until = free_in_seconds.map(|seconds| now() + seconds);
-        let (id, method, route, client) = match request {
-            Some(request) => {
-                (Some(request.id), Some(request.method), Some(request.route), Some(request.client))
+        let (id, method, route, client, key) = match request {
+            Some(Request { id, method, route, client, key }) => {
+                (Some(id), Some(method), Some(route), Some(client), key)
             }
-            None => (None, None, None, None),
+            None => (None, None, None, None, None),
         };
         Self {
             slot,
@@ -148,6 +150,7 @@ impl WorkView {
             method,
             route,
             client,
+            key,
         }
     }
 }

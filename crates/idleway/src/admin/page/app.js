@@ -183,7 +183,7 @@ function drawBackend() {
   const works = [...backend.work].sort((a, b) => a.since_unix_seconds - b.since_unix_seconds);
   byId("backend-work").replaceChildren(...works.map((work) => {
     const item = element("li");
-    const about = [work.client ? `from ${work.client}` : "", workState(work), work.id ? `id ${work.id}` : ""].filter(Boolean).join(", ");
+    const about = [work.client ? `from ${work.client}` : "", work.key ? `key ${work.key}` : "", workState(work), work.id ? `id ${work.id}` : ""].filter(Boolean).join(", ");
     item.append(`${workWords(work)} `, age(work.since_unix_seconds, board.now()), about ? `, ${about}` : "");
     return item;
   }), ...(backend.work_left_out > 0 ? [Object.assign(element("li", "quiet"), { textContent: `and ${backend.work_left_out} more` })] : []));

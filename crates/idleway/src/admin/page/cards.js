@@ -102,7 +102,7 @@ export class Cards {
   isShown(backend, pool) {
     if (this.onlyProblems && rank(backend) === 3) return false;
     if (!this.find) return true;
-    const texts = [backend.name, pool, stateWord(stateOf(backend)), ...backend.work.map((work) => `${work.method ?? ""} ${work.route ?? ""} ${work.client ?? ""}`)];
+    const texts = [backend.name, pool, stateWord(stateOf(backend)), ...backend.work.map((work) => `${work.method ?? ""} ${work.route ?? ""} ${work.client ?? ""} ${work.key ?? ""}`)];
     return texts.some((text) => text.toLowerCase().includes(this.find));
   }
 
@@ -156,7 +156,8 @@ function drawCard(card, backend, now, downSince) {
     card.work.title = [backend.cause, backend.fault].filter(Boolean).join(": ");
   } else if (oldest) {
     card.work.append(`${workWords(oldest)} `, age(oldest.since_unix_seconds, now));
-    card.work.title = [workWords(oldest), oldest.client, workState(oldest)].filter(Boolean).join(", ");
+    if (oldest.key) card.work.append(` key ${oldest.key}`);
+    card.work.title = [workWords(oldest), oldest.client && `from ${oldest.client}`, oldest.key && `key ${oldest.key}`, workState(oldest)].filter(Boolean).join(", ");
   } else {
     card.work.title = "";
     if (backend.elsewhere > 0) card.work.append(`${backend.elsewhere} at work for another pool or process`);

@@ -100,12 +100,16 @@ fn work(work: &Value) -> String {
     };
     match &work["request"] {
         Value::Null => format!("a probe, {age} so far{state}"),
-        request => format!(
-            "{} {} of {}, {age} so far{state}",
-            text(&request["method"]),
-            text(&request["route"]),
-            text(&request["client"])
-        ),
+        request => {
+            let key = request["key"].as_str().map(|key| format!(", key {key}"));
+            format!(
+                "{} {} of {}{}, {age} so far{state}",
+                text(&request["method"]),
+                text(&request["route"]),
+                text(&request["client"]),
+                key.unwrap_or_default()
+            )
+        }
     }
 }
 

@@ -60,6 +60,7 @@ pub(super) struct Work {
     pub(super) method: String,
     pub(super) route: String,
     pub(super) client: String,
+    pub(super) key: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +166,7 @@ impl Work {
             method: text(&told["method"]),
             route: text(&told["route"]),
             client: text(&told["client"]),
+            key: text(&told["key"]),
         }
     }
 

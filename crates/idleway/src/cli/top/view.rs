@@ -192,7 +192,12 @@ impl Row<'_> {
 /// Whether anything that is seen of a backend contains the text, which is in small letters.
 fn matches(backend: &Backend, filter: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(filter);
-    let work = || backend.work.iter().any(|work| has(&work.route) || has(&work.client) || has(&work.method));
+    let work = || {
+        backend
+            .work
+            .iter()
+            .any(|work| has(&work.route) || has(&work.client) || has(&work.key) || has(&work.method))
+    };
     has(&backend.name) || has(&words::state(backend)) || work()
 }
 

@@ -125,7 +125,8 @@ fn who(work: &Work) -> String {
     if !work.is_request {
         return "a probe".to_owned();
     }
-    let parts = [&*work.method, &*work.route, &*work.client];
+    let key = if work.key.is_empty() { String::new() } else { format!("key {}", work.key) };
+    let parts = [&*work.method, &*work.route, &*work.client, &*key];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
