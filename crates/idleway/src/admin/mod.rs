@@ -8,6 +8,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | here | [`Admin`]: the thread, its connections and their bounds |
+//! | `leash` | what a connection ends by, and who gives way where all places are taken |
 //! | `guard` | who may ask: `Host`, `Origin`, `Sec-Fetch-Site`, the token |
 //! | `routes` | which request is for what |
 //! | `orders` | what changes something, and the line in the log about it |
@@ -23,6 +24,7 @@ mod board;
 mod guard;
 mod history;
 mod journal;
+mod leash;
 mod orders;
 mod page;
 mod past;
@@ -45,17 +47,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use self::board::{Leash, Viewers};
+use self::board::Viewers;
 use self::history::History;
 use self::journal::Journal;
+use self::leash::{Leash, Places};
 use self::sessions::Sessions;
 use crate::config::AdminToken;
 use crate::gateway::Handle;
 
-/// Connections at once; further ones wait to be accepted.
+/// Connections at once; where all are taken who says nothing gives way, and otherwise further ones wait.
 const CONNECTIONS: usize = 64;
 /// Bytes of a head.
 const HEAD: usize = 16 << 10;
@@ -189,19 +192,19 @@ impl Drop for Admin {
 }
 
 async fn accept(listener: tokio::net::TcpListener, desk: &Arc<Desk>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut places = Places::new(CONNECTIONS);
     let mut connections = JoinSet::new();
-    // Never closed: there is always another place, sooner or later.
-    while let Ok(place) = Arc::clone(&free).acquire_owned().await {
-        while connections.try_join_next().is_some() {}
+    loop {
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(BREATH).await;
             continue;
         };
+        // Never closed: there is always another place, sooner or later.
+        let Some((place, leash)) = places.take().await else { return };
+        while connections.try_join_next().is_some() {}
         let desk = Arc::clone(desk);
         connections.spawn(async move {
             // One that is cut short has had its time.
-            let leash = Arc::new(Leash::default());
             tokio::select! {
                 () = serve(stream, peer, desk, &leash) => {}
                 () = leash.over(LONGEST) => {}
@@ -215,7 +218,10 @@ async fn serve(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>, leash: &Arc
     let service = service_fn(move |request| {
         let desk = Arc::clone(&desk);
         let leash = Arc::clone(leash);
-        async move { Ok::<_, Infallible>(routes::answer(&desk, peer, &leash, request).await) }
+        async move {
+            let _asked = leash.asked();
+            Ok::<_, Infallible>(routes::answer(&desk, peer, &leash, request).await)
+        }
     });
     // An error is a client that left or spoke nonsense: nobody is there to be told.
     let _ = http1::Builder::new()

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{self, Answer, Problem};
-use super::board::Leash;
+use super::leash::Leash;
 use super::past::Errors;
 use super::sessions::Rights;
 use super::status::{PoolStatus, Pools, Ready, Status};

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub(super) use self::keep::keep;
 use self::view::{BackendView, GatewayView, PoolView};
-pub(super) use self::viewers::{Leash, Viewers, Watching};
+pub(super) use self::viewers::{Viewers, Watching};
 use super::Desk;
 use super::history::Point;
 use super::journal::Entry;

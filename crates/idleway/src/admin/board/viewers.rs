@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::{Notify, mpsc};
+
+use super::super::leash::Leash;
 
 /// At once, over all connections.
 const MOST: usize = 32;
@@ -35,13 +36,6 @@ struct Viewer {
     leash: Arc<Leash>,
 }
 
-/// What a viewer's connection ends by, beside its other end.
-#[derive(Debug, Default)]
-pub(in crate::admin) struct Leash {
-    is_watching: AtomicBool,
-    cut: Notify,
-}
-
 /// The body of the answer to a viewer: what is told, for as long as it looks on.
 #[derive(Debug)]
 pub(in crate::admin) struct Watching(mpsc::Receiver<Bytes>);
@@ -55,7 +49,7 @@ impl Viewers {
             return None;
         }
         let (messages, told) = mpsc::channel(WAITING);
-        leash.is_watching.store(true, Ordering::Relaxed);
+        leash.watch();
         all.push(Viewer { messages, is_behind: true, took: Instant::now(), leash: Arc::clone(leash) });
         self.has_come.notify_one();
         Some(Watching(told))
@@ -85,7 +79,7 @@ impl Viewers {
                     viewer.is_behind = true;
                     let has_gone = viewer.took.elapsed() >= PATIENCE;
                     if has_gone {
-                        viewer.leash.cut.notify_one();
+                        viewer.leash.cut();
                     }
                     !has_gone
                 }
@@ -105,16 +99,6 @@ impl Viewers {
 
     fn all(&self) -> std::sync::MutexGuard<'_, Vec<Viewer>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Leash {
-    /// Resolves when the connection has had its time: `longest` for one that does not watch.
-    pub(in crate::admin) async fn over(&self, longest: Duration) {
-        tokio::time::sleep(longest).await;
-        if self.is_watching.load(Ordering::Relaxed) {
-            self.cut.notified().await;
-        }
     }
 }
 

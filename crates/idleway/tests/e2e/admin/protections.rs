@@ -219,19 +219,52 @@ fn no_more_than_so_many_connections_are_served_at_once() {
             client
         })
         .collect();
+    // Who says nothing gives way to the next one, the oldest first; the others are served on.
     let mut late = Client::connect(desk.address());
     late.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    // Those that are served are served on, and the other one is when a place is free.
+    assert_eq!(late.try_answer("GET").unwrap().status(), 200);
+    let mut oldest = served.remove(0);
+    oldest.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(oldest.try_answer("GET").is_err());
     for client in &mut served {
         client.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(client.try_answer("GET").unwrap().status(), 200);
     }
-    served.truncate(63);
+}
+
+/// Those at work keep their places; the next one has the first that is free.
+#[test]
+fn who_is_at_work_gives_way_to_nobody() {
+    let (_backend, gateway) = setting();
+    let desk = Desk::of(&gateway);
+    let head = "PUT /v1/pools/default/backends/x/mode HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Expect: 100-continue\r\nConnection: close\r\nContent-Length: 16\r\n";
+    let mut at_work: Vec<_> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(desk.address()).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            write!(stream, "{head}Authorization: Bearer {TOKEN}\r\n\r\n").unwrap();
+            let mut interim = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+            stream.read_exact(&mut interim).unwrap();
+            assert!(interim.starts_with(b"HTTP/1.1 100"));
+            stream
+        })
+        .collect();
+    let mut late = Client::connect(desk.address());
+    late.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let end = |stream: &mut TcpStream| {
+        stream.write_all(b"{\"mode\":\"ready\"}").unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).unwrap();
+        assert!(told.starts_with("HTTP/1.1 404"), "{told}");
+    };
+    end(&mut at_work[0]);
     assert_eq!(late.try_answer("GET").unwrap().status(), 200);
+    at_work[1..].iter_mut().for_each(end);
 }
 
 #[test]
-fn a_slow_head_is_cut_and_keeps_nobody_out() {
+fn a_slow_head_keeps_nobody_out_and_is_cut() {
     let (_backend, gateway) = setting();
     let desk = Desk::of(&gateway);
     let mut slow: Vec<_> = (0..64)
@@ -242,8 +275,14 @@ fn a_slow_head_is_cut_and_keeps_nobody_out() {
             stream
         })
         .collect();
-    // All places are taken; they become free by themselves.
+    // All places are taken, and nobody waits for that.
     assert_eq!(desk.get("/livez").status(), 200);
+    let mut last = slow.pop().unwrap();
+    last.write_all(b"host\r\nConnection: close\r\n\r\n").unwrap();
+    let mut told = String::new();
+    last.read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    // They become free by themselves.
     for stream in &mut slow {
         let mut rest = Vec::new();
         // A reset is an end as well.
