@@ -96,12 +96,17 @@ fn slots_fill_the_line_grows_and_a_backend_dies() {
     show.browser.until(&tab, "document.querySelectorAll('.card .cell[data-state=busy]').length === 2");
     show.browser.until(
         &tab,
-        "[...document.querySelectorAll('.card .work')].every(work => work.innerText.startsWith('POST /'))",
+        "[...document.querySelectorAll('.card .work')].every(work => /^POST \\/ .* 127\\.0\\.0\\.1$/.test(work.innerText))",
     );
+    // Nothing moves for those who wait.
+    let top = "document.querySelector('.charts').getBoundingClientRect().top";
+    let before = show.browser.eval(&tab, top);
     let waiting: Vec<_> = (0..3).map(|_| send(show.gateway(), "POST /process", "{}")).collect();
     show.browser.until(&tab, &says(".line .words", "3 of 10 in line wait"));
     show.browser.until(&tab, &says("#verdict", "3 requests wait"));
     assert_eq!(show.browser.eval(&tab, "document.querySelectorAll('.line .people i').length"), json!(3));
+    show.browser.until(&tab, &says("#verdict", "All slots are taken, and 3 requests wait"));
+    assert_eq!(show.browser.eval(&tab, top), before);
     show.browser.picture(&tab, "line");
     drop(waiting);
     show.browser.until(&tab, &says(".line .words", "Nobody waits"));
@@ -123,6 +128,26 @@ fn slots_fill_the_line_grows_and_a_backend_dies() {
     show.browser.until(&tab, "document.querySelector('#nothing').checkVisibility()");
     assert_eq!(show.browser.complaints, Vec::<String>::new());
     drop(running);
+}
+
+/// All backends are up, and all the same nothing is well.
+#[test]
+fn who_is_refused_is_told_of() {
+    let Some(mut show) = show("refused") else { return };
+    let tab = show.page("");
+    show.browser.until(&tab, &says("#verdict", "All is well: nobody waits"));
+    let _held: Vec<_> = (0..12).map(|_| send(show.gateway(), "POST /process", "{}")).collect();
+    show.browser.until(&tab, &says(".line .words", "10 of 10 in line wait"));
+    assert_eq!(answer(send(show.gateway(), "POST /process", "{}")).0, 503);
+    show.browser.until(&tab, &says("#verdict", "1 request refused within 15 s; 10 requests wait"));
+    show.browser.until(&tab, &says(".pool .lately", "1 request refused within 15 s"));
+    show.browser.until(&tab, "document.title.startsWith('Idleway: 1 request refused')");
+    show.browser.picture(&tab, "refused");
+    // The pool is a problem, its backends are none.
+    show.browser.eval(&tab, "document.querySelector('#problems').click()");
+    show.browser.until(&tab, "document.querySelectorAll('.card:not([hidden])').length === 0");
+    assert_eq!(show.browser.eval(&tab, "document.querySelector('.pool').checkVisibility()"), json!(true));
+    assert_eq!(show.browser.eval(&tab, "document.querySelector('#nothing').checkVisibility()"), json!(false));
 }
 
 /// What a newcomer does first.
@@ -198,6 +223,16 @@ fn who_has_signed_in_drains_a_backend_and_another_tab_follows() {
     assert_eq!(show.browser.eval(&tab, "location.hash"), json!(""));
     assert_eq!(show.browser.eval(&tab, "document.cookie"), json!(""), "no script reads it");
     show.browser.until(&reader, &says("#sign", "Sign out"));
+    // The same in a tab that shows the page already.
+    show.browser.eval(&tab, "document.querySelector('#sign').click()");
+    for page in [&tab, &reader] {
+        show.browser.until(page, "document.querySelector('#sign').innerText === 'Read only: sign in'");
+    }
+    show.browser.eval(&tab, &format!("location.hash = 'key={TOKEN}'"));
+    for page in [&tab, &reader] {
+        show.browser.until(page, &says("#sign", "Sign out"));
+    }
+    assert_eq!(show.browser.eval(&tab, "location.hash"), json!(""));
     let own = name(&show.backends[0]).to_owned();
     show.browser
         .eval(&tab, &format!("document.querySelector('[data-backend=\"{own}\"] .card-head').click()"));
@@ -302,6 +337,32 @@ fn a_hidden_tab_hears_nothing_and_comes_back() {
     show.browser.eval(&tab, &turn(false));
     show.browser.until(&tab, &cards("busy", 1));
     show.browser.until(&tab, &says("#link", "Live"));
+    // What was asked before it was hidden is asked no more.
+    show.browser.eval(
+        &tab,
+        "document.querySelector('.card-head').click(); document.querySelector('[data-order=drain]').disabled = false; document.querySelector('[data-order=drain]').click()",
+    );
+    let yes =
+        |is_there: bool| format!("document.querySelector('#backend-yes').checkVisibility() === {is_there}");
+    show.browser.until(&tab, &yes(true));
+    show.browser.eval(&tab, &turn(true));
+    assert_eq!(show.browser.eval(&tab, "document.title"), json!("Idleway"));
+    show.browser.eval(&tab, &turn(false));
+    show.browser.until(&tab, &yes(false));
+    show.browser.until(&tab, &says("#backend-outcome", "look again"));
+    show.browser.press(&tab, "Escape");
+    // Where nothing is told, what was told before is shown as old.
+    show.browser.eval(&tab, &turn(true));
+    show.desk.gateway.running.signal("-STOP");
+    show.browser.eval(&tab, &turn(false));
+    assert_eq!(
+        show.browser.eval(&tab, "[document.body.classList.contains('stale'), document.title]"),
+        json!([true, "Idleway"])
+    );
+    show.browser.until(&tab, &says("#link", "No connection for"));
+    show.desk.gateway.running.signal("-CONT");
+    show.browser.until(&tab, &says("#link", "Live"));
+    show.browser.until(&tab, "document.title.startsWith('Idleway: ')");
     drop(running);
 }
 
@@ -329,6 +390,48 @@ fn pools_with_something_down_come_first() {
     show.browser.until(&tab, &order("zz,aa"));
     let ids = "new Set([...document.querySelectorAll('[id]')].map(one => one.id)).size === document.querySelectorAll('[id]').length";
     assert_eq!(show.browser.eval(&tab, ids), json!(true));
+    // What is found is all that is seen, on a phone too.
+    let phone = show.browser.open(&show.desk.url, 390, 844);
+    show.browser.until(&phone, &order("zz,aa"));
+    show.browser.press(&phone, "/");
+    show.browser.eval(&phone, "document.execCommand('insertText', false, 'aa')");
+    show.browser.until(&phone, "[...document.querySelectorAll('.pool')].filter(pool => pool.checkVisibility()).map(pool => pool.dataset.pool).join() === 'aa'");
+    // One that a reload takes away is not asked about any more, and its dialog closes at once.
+    let press = "document.querySelector('[data-pool=aa] .card-head').click(); document.querySelector('[data-order=drain]').click()";
+    show.browser.eval(&tab, press);
+    show.browser.until(&tab, &says("#backend-question", "Drain"));
+    std::fs::write(&show.file, config(&["zz"])).unwrap();
+    show.browser.until(&tab, &says("#backend-state", "It is gone"));
+    assert_eq!(
+        show.browser.eval(&tab, "[...document.querySelectorAll('#backend button')].filter(button => button.checkVisibility()).map(button => button.id)"),
+        json!(["backend-close"])
+    );
+    show.browser.eval(&tab, "document.querySelector('#backend-close').click()");
+    show.browser.until(&tab, "!document.querySelector('dialog[open]')");
+    show.browser.until(&tab, "document.activeElement.id === 'find'");
+}
+
+/// However small they are shown.
+#[test]
+fn many_backends_are_told_from_one_another() {
+    let Some(mut show) = show("many") else { return };
+    let urls: Vec<_> =
+        (0..30).map(|nth| format!("http://127.100.100.{}:{}", nth / 2 + 1, 1 + nth % 2)).collect();
+    let text = format!("listen = \"127.0.0.1:0\"\nadmin_token = \"{TOKEN}\"\nbackends = {urls:?}\n");
+    std::fs::write(&show.file, text).unwrap();
+    let tab = show.page("");
+    show.browser.until(&tab, "document.querySelectorAll('.many .card').length === 30");
+    let seen = "[...document.querySelectorAll('.card .last')].every(port => port.scrollWidth <= port.clientWidth + 1 && port.getBoundingClientRect().right <= port.closest('.card').getBoundingClientRect().right)";
+    for wide in [390, 1440] {
+        show.browser.size(&tab, wide, 900);
+        show.browser.picture(&tab, &format!("many-{wide}"));
+        assert_eq!(show.browser.eval(&tab, seen), json!(true), "{wide}");
+        assert_eq!(
+            show.browser.eval(&tab, "document.documentElement.scrollWidth <= innerWidth"),
+            json!(true)
+        );
+    }
+    assert_eq!(show.browser.eval(&tab, "document.querySelector('.jump').checkVisibility()"), json!(false));
 }
 
 /// Who cannot look on is told why.

@@ -15,6 +15,7 @@ const cards = new Cards(byId("pools"), byId("nothing"), openBackend);
 const session = new Session(drawSession);
 
 let heard = 0;
+let asked = performance.now();
 let source = null;
 let refused = "";
 let mayAsk = true;
@@ -32,6 +33,7 @@ function listen() {
   source = null;
   // A browser has six connections for a gateway: those that nobody looks at are for others.
   if (document.hidden) return;
+  asked = performance.now();
   source = new EventSource("/v1/watch");
   source.addEventListener("whole", (event) => take(event, true));
   source.addEventListener("change", (event) => take(event, false));
@@ -67,7 +69,7 @@ async function whyNot() {
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) { source?.close(); source = null; return; }
+  if (document.hidden) { source?.close(); source = null; document.title = "Idleway"; return; }
   heard = 0;
   drawLink();
   listen();
@@ -78,7 +80,12 @@ function take(event, isWhole) {
   refused = "";
   board.take(JSON.parse(event.data), isWhole);
   // It may be another process now, which does not know who had signed in.
-  if (isWhole) { lastEvent = -1; errorsShown = -1; session.look(); }
+  if (isWhole) {
+    lastEvent = -1; errorsShown = -1;
+    session.look();
+    // What was asked before may not be what is meant now.
+    if (open?.order) { open.order = null; byId("backend-outcome").textContent = "Everything was told anew: look again before you order something."; }
+  }
   // Nobody sees more than one picture a frame; a page that is not seen draws nothing.
   if (!isDue) { isDue = true; requestAnimationFrame(draw); }
 }
@@ -100,7 +107,7 @@ function draw() {
 }
 
 function drawVerdict() {
-  const said = verdict([...board.pools.values()], board.allBackends());
+  const said = verdict(board);
   const gateway = board.gateway;
   let { kind, text, details } = said;
   if (gateway && !gateway.ready && gateway.reasons.includes("draining")) { kind = "draining"; text = `The gateway is stopping; ${text.charAt(0).toLowerCase()}${text.slice(1)}`; }
@@ -108,7 +115,7 @@ function drawVerdict() {
   byId("verdict").textContent = text;
   byId("verdict").dataset.kind = kind;
   byId("details").textContent = details;
-  if (linkState !== "lost") document.title = kind === "well" ? "Idleway: all is well" : `Idleway: ${text}`;
+  if (linkState === "live") document.title = kind === "well" ? "Idleway: all is well" : `Idleway: ${text}`;
   // Whoever listens is told of turns, not of each request.
   if (kind !== spoken) { byId("spoken").textContent = text; spoken = kind; }
 }
@@ -129,20 +136,22 @@ async function lookAtErrors() {
 function drawLink() {
   // Nobody sees it, and there is nothing to hear.
   if (document.hidden) return;
-  const silent = heard === 0 ? 0 : performance.now() - heard;
-  const isLost = heard > 0 && (silent > SILENCE || source?.readyState !== EventSource.OPEN);
-  const state = refused ? "refused" : heard === 0 ? "waiting" : isLost ? "lost" : "live";
+  const silent = performance.now() - (heard || asked);
+  const isLost = silent > SILENCE || (heard > 0 && source?.readyState !== EventSource.OPEN);
+  const state = refused ? "refused" : isLost ? "lost" : heard === 0 ? "waiting" : "live";
   const words = { waiting: "Connecting", live: "Live", refused, lost: `No connection for ${time(Math.max(1, silent / 1000))}, trying again` }[state];
   const link = byId("link");
   if (link.dataset.state !== state) link.dataset.state = state;
   if (link.textContent !== words) link.textContent = words;
-  document.body.classList.toggle("stale", state === "lost");
+  // What was told before this tab was looked at again is old as well.
+  document.body.classList.toggle("stale", state === "lost" || (state === "waiting" && board.gateway !== null));
   if (state === linkState) return;
+  const before = linkState;
+  linkState = state;
   // Whoever does not see it is told of the turn.
   if (state === "lost") { document.title = "Idleway: no connection"; byId("spoken").textContent = "No connection to the gateway: what is shown is old."; }
   if (state === "refused") byId("spoken").textContent = refused;
-  if (state === "live" && linkState === "lost") { byId("spoken").textContent = "The gateway is there again."; drawVerdict(); }
-  linkState = state;
+  if (state === "live") { if (before === "lost") byId("spoken").textContent = "The gateway is there again."; if (board.gateway) drawVerdict(); }
 }
 
 setInterval(() => {
@@ -163,18 +172,25 @@ const ORDERS = {
   ready: { does: "Bring back", asks: (name) => `Bring ${name} back? It gets requests again.` },
 };
 
-function openBackend(pool, key) {
-  open = { pool, key, order: null, sending: null };
+function openBackend(pool, name) {
+  open = { pool, name, order: null, sending: null };
   byId("backend-outcome").textContent = "";
   drawBackend();
   byId("backend").showModal();
 }
 
+/** By its name: another process knows it by another key. */
+function opened() {
+  const named = [...board.backends.get(open.pool)?.values() ?? []].filter((backend) => backend.name === open.name);
+  return named.find((backend) => !backend.removed) ?? named[0];
+}
+
 function drawBackend() {
-  const backend = board.backends.get(open.pool)?.get(open.key);
-  const title = byId("backend-title");
+  const backend = opened();
+  byId("backend-title").textContent = `${open.pool}/${open.name}`;
+  if (!backend || backend.removed) open.order = null;
+  drawOrders(backend);
   if (!backend) { byId("backend-state").textContent = "It is gone."; byId("backend-work").replaceChildren(); return; }
-  title.textContent = `${open.pool}/${backend.name}`;
   const { all, idle, busy, lingering, resting } = backend.slots;
   const state = [stateWord(stateOf(backend))];
   if (backend.mode !== "ready" && backend.health === "down") state.push("down");
@@ -187,13 +203,16 @@ function drawBackend() {
     item.append(`${workWords(work)} `, age(work.since_unix_seconds, board.now()), about ? `, ${about}` : "");
     return item;
   }), ...(backend.work_left_out > 0 ? [Object.assign(element("li", "quiet"), { textContent: `and ${backend.work_left_out} more` })] : []));
+}
+
+function drawOrders(backend) {
   for (const button of document.querySelectorAll("[data-order]")) {
-    const isNow = button.dataset.order === backend.mode;
+    const isNow = !backend || backend.removed || button.dataset.order === backend.mode;
     button.hidden = open.order !== null || open.sending !== null || isNow;
     button.disabled = !session.mayChange;
     button.title = session.mayChange ? "" : "Sign in to change something";
   }
-  const question = open.order ? ORDERS[open.order].asks(backend.name) : "";
+  const question = open.order ? ORDERS[open.order].asks(open.name) : "";
   if (byId("backend-question").textContent !== question) byId("backend-question").textContent = question;
   const yes = byId("backend-yes");
   yes.hidden = open.order === null;
@@ -207,15 +226,14 @@ for (const button of document.querySelectorAll("[data-order]")) {
 
 byId("backend-yes").addEventListener("click", async () => {
   const asked = open;
-  const backend = asked && board.backends.get(asked.pool)?.get(asked.key);
   // A second click orders nothing.
-  if (!backend || !asked.order || asked.sending) return;
+  if (!asked?.order || asked.sending) return;
   const order = asked.order;
   [asked.order, asked.sending] = [null, new AbortController()];
   byId("backend-outcome").textContent = "Sending";
   drawBackend();
   byId("backend-close").focus();
-  const path = `/v1/pools/${encodeURIComponent(asked.pool)}/backends/${encodeURIComponent(backend.name)}/mode`;
+  const path = `/v1/pools/${encodeURIComponent(asked.pool)}/backends/${encodeURIComponent(asked.name)}/mode`;
   const answer = await ask("PUT", path, { mode: order }, asked.sending.signal).catch(() => null);
   asked.sending = null;
   if (answer?.status === 401) session.look();
@@ -230,6 +248,8 @@ byId("backend").addEventListener("close", () => {
   // What was not sent yet is not sent any more.
   open?.sending?.abort();
   open = null;
+  // Its card may be gone.
+  if (document.activeElement === document.body) byId("find").focus();
 });
 byId("backend-close").addEventListener("click", (event) => {
   if (open?.order) { event.preventDefault(); open.order = null; drawBackend(); }
@@ -278,6 +298,12 @@ byId("problems").addEventListener("click", () => {
 addEventListener("keydown", (event) => {
   const isTyping = event.target instanceof HTMLInputElement || document.querySelector("dialog[open]");
   if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) { event.preventDefault(); byId("find").focus(); }
+});
+
+// The address that was printed, put into a tab that shows the page already.
+addEventListener("hashchange", async () => {
+  const trouble = await session.begin();
+  if (trouble) askForToken(trouble); else if (byId("signing").open && session.mayChange) byId("signing").close();
 });
 
 const trouble = await session.begin();

@@ -1,5 +1,7 @@
 // What the gateway has told, as it stands now.
 
+import { LATELY } from "./words.js";
+
 export class Board {
   constructor() { this.clear(); }
 
@@ -59,5 +61,26 @@ export class Board {
     return last?.kind === "backend_down" ? last.at_unix_seconds : null;
   }
 
-  allBackends() { return [...this.backends.values()].flatMap((all) => [...all.values()]); }
+  /** What is to be said of a pool: its backends, the idle slots that are of no use, what went wrong lately, and its line. */
+  stateOfPool(name) {
+    const state = { all: 0, up: 0, down: 0, out: 0, unused: 0, refused: 0, failed: 0, isFull: false, isLined: false };
+    for (const backend of this.backends.get(name)?.values() ?? []) {
+      const isDown = backend.health === "down", isReady = backend.mode === "ready";
+      // As the gateway counts: one that gets no requests is not up.
+      if (isDown || !isReady || backend.removed) state.unused += backend.slots.idle;
+      if (backend.removed) continue;
+      state.all += 1;
+      if (isDown) state.down += 1;
+      else if (isReady) state.up += 1;
+      if (!isReady) state.out += 1;
+    }
+    // A point is told when it is over, 5 s long.
+    const last = (this.points.get(name) ?? []).slice(-LATELY / 5).filter((point) => point[0] > this.now() - LATELY - 5);
+    for (const [, , refused, failed] of last) { state.refused += refused; state.failed += failed; }
+    const pool = this.pools.get(name);
+    state.isFull = pool.queue.waiting > 0 && pool.slots.idle <= state.unused;
+    // For a while: who waits for a moment moves nothing on the page.
+    state.isLined = last.length >= LATELY / 5 && last.every((point) => point[8] > 0);
+    return state;
+  }
 }

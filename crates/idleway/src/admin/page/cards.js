@@ -1,12 +1,12 @@
 // Pools and their backends.
 
 import { drawCharts, makeCharts } from "./charts.js";
-import { facts, many, number, rank, stateOf, stateWord, time, workState, workWords } from "./words.js";
+import { facts, lately, many, number, rank, stateOf, stateWord, time, workState, workWords } from "./words.js";
 
 /** More backends than this are shown small. */
 const FEW = 24;
-/** So many cells and waiting people are drawn, the others are a number. */
-const CELLS = 32, PEOPLE = 40;
+/** So many cells and waiting people are drawn, the others are a number; and the work of so many slots is told beside them. */
+const CELLS = 32, PEOPLE = 30, ROWS = 3;
 let sections = 0;
 
 export class Cards {
@@ -22,19 +22,28 @@ export class Cards {
   draw(board, changed) {
     for (const [name, drawn] of this.pools) if (!board.pools.has(name)) { drawn.section.remove(); this.pools.delete(name); }
     let shown = 0;
+    const states = new Map();
     for (const name of board.pools.keys()) {
       const isNew = !this.pools.has(name);
       const drawn = this.pools.get(name) ?? this.makePool(name);
-      if (isNew || changed.all || changed.pools.has(name)) this.drawPool(drawn, board, name);
-      shown += this.drawBackends(drawn, board, name, changed);
+      const state = board.stateOfPool(name);
+      states.set(name, state);
+      if (isNew || changed.all || changed.pools.has(name)) this.drawPool(drawn, board, name, state);
+      // It grows old by itself.
+      const words = lately(state);
+      if (drawn.lately.textContent !== words) drawn.lately.textContent = words;
+      shown += this.drawBackends(drawn, board, name, changed, state) ? 1 : 0;
     }
-    this.sortPools(board);
+    this.sortPools(states);
     this.nothing.hidden = shown > 0 || board.pools.size === 0;
   }
 
-  /** Those with something down first, the others by their names. */
-  sortPools(board) {
-    const place = (name) => Math.min(2, ...[...(board.backends.get(name)?.values() ?? [])].map(rank));
+  /** Those with something wrong first, the others by their names. */
+  sortPools(states) {
+    const place = (name) => {
+      const { down, refused, failed, out, isLined } = states.get(name);
+      return down > 0 ? 0 : refused + failed > 0 ? 1 : out > 0 ? 2 : isLined ? 3 : 4;
+    };
     const names = [...this.pools.keys()].sort((a, b) => place(a) - place(b) || a.localeCompare(b, "en", { numeric: true }));
     const order = names.join(" ");
     if (order === this.order) return;
@@ -45,27 +54,26 @@ export class Cards {
   makePool(name) {
     const section = element("section", "pool");
     section.dataset.pool = name;
-    const head = element("div", "pool-head"), title = element("h2"), facts = element("p", "quiet");
+    const head = element("div", "pool-head"), title = element("h2"), facts = element("p", "quiet"), lately = element("p", "lately");
     title.textContent = name;
     title.id = `pool-${sections += 1}`;
     section.setAttribute("aria-labelledby", title.id);
-    head.append(title, facts);
+    head.append(title, facts, lately);
     const line = element("div", "line"), people = element("span", "people"), words = element("span", "words");
     people.setAttribute("aria-hidden", "true");
     line.append(people, words);
     const charts = element("div", "charts"), list = element("ul", "backends");
     section.append(head, line, charts, list);
     this.root.append(section);
-    const drawn = { section, facts, people, words, charts: makeCharts(charts), list, cards: new Map(), order: "" };
+    const drawn = { section, facts, lately, people, words, charts: makeCharts(charts), list, cards: new Map(), order: "" };
     this.pools.set(name, drawn);
     return drawn;
   }
 
-  drawPool(drawn, board, name) {
+  drawPool(drawn, board, name, state) {
     const pool = board.pools.get(name);
     const { slots, queue, estimate } = pool;
-    const backends = [...(board.backends.get(name)?.values() ?? [])];
-    drawn.facts.textContent = facts(pool.up, pool.backends, slots, backends) + (pool.leaving ? ", leaving: it finishes its work" : "");
+    drawn.facts.textContent = facts(pool.up, pool.backends, slots, state.unused) + (pool.leaving ? ", leaving: it finishes its work" : "");
     const count = Math.min(queue.waiting, PEOPLE);
     while (drawn.people.childElementCount > count) drawn.people.lastElementChild.remove();
     while (drawn.people.childElementCount < count) drawn.people.append(document.createElement("i"));
@@ -79,8 +87,8 @@ export class Cards {
     drawCharts(drawn.charts, board.points.get(name) ?? [], pool);
   }
 
-  /** Answers how many there are to be seen. */
-  drawBackends(drawn, board, name, changed) {
+  /** Answers whether there is something of the pool to be seen. */
+  drawBackends(drawn, board, name, changed, { refused, failed, isLined }) {
     const all = board.backends.get(name) ?? new Map();
     drawn.list.classList.toggle("many", all.size > FEW);
     for (const [key, card] of drawn.cards) if (!all.has(key)) { card.item.remove(); drawn.cards.delete(key); }
@@ -94,9 +102,10 @@ export class Cards {
       shown += isShown ? 1 : 0;
     }
     this.sort(drawn, all);
-    const hides = all.size > 0 && shown === 0;
+    const isProblem = this.onlyProblems && !this.find && (refused + failed > 0 || isLined);
+    const hides = shown === 0 && (this.onlyProblems || this.find !== "") && !isProblem;
     if (drawn.section.hidden !== hides) drawn.section.hidden = hides;
-    return shown;
+    return !hides;
   }
 
   isShown(backend, pool) {
@@ -121,12 +130,14 @@ export class Cards {
     const head = element("button", "card-head"), name = element("span", "name"), state = element("span", "state");
     head.type = "button";
     head.append(name, state);
-    head.addEventListener("click", () => this.open(pool, key));
-    const cells = element("div", "cells"), work = element("p", "work");
+    const first = element("span", "first"), last = element("span", "last");
+    name.append(first, last);
+    const cells = element("div", "cells"), work = element("div", "work");
     cells.setAttribute("role", "img");
     item.append(head, cells, work);
     drawn.list.append(item);
-    const card = { item, name, state, cells, work };
+    const card = { item, head, first, last, state, cells, work, backend: null };
+    head.addEventListener("click", () => this.open(pool, card.backend));
     drawn.cards.set(key, card);
     return card;
   }
@@ -141,27 +152,44 @@ function keepingFocus(root, move) {
 
 function drawCard(card, backend, now, downSince) {
   const state = stateOf(backend);
-  if (card.name.textContent !== backend.name) card.name.textContent = backend.name;
+  if (card.backend !== backend.name) {
+    // What tells one from the next is at the end, and is never cut off.
+    const at = backend.name.lastIndexOf(":");
+    card.first.textContent = at < 0 ? backend.name : backend.name.slice(0, at);
+    card.last.textContent = at < 0 ? "" : backend.name.slice(at);
+    card.head.title = card.backend = backend.name;
+  }
   const word = stateWord(state);
   card.item.dataset.backend = backend.name;
   card.item.dataset.state = state;
   card.state.textContent = word;
   if (state === "down" && downSince !== null) card.state.append(" ", age(downSince, now));
   drawCells(card.cells, backend);
-  const oldest = backend.work.reduce((old, work) => !old || work.since_unix_seconds < old.since_unix_seconds ? work : old, null);
+  const rows = Math.min(ROWS, Math.max(1, backend.slots.all));
+  card.work.style.setProperty("--rows", rows);
   card.work.classList.toggle("why", state === "down");
-  card.work.replaceChildren();
+  const works = [...backend.work].sort((a, b) => a.since_unix_seconds - b.since_unix_seconds).slice(0, rows);
+  const told = works.map((work) => {
+    const row = element("p");
+    row.append(`${workWords(work)} `, age(work.since_unix_seconds, now));
+    const whose = work.key ? ` key ${work.key}` : work.client ? ` ${work.client}` : "";
+    if (whose) row.append(Object.assign(element("span", "quiet"), { textContent: whose }));
+    row.title = workTitle(work);
+    return row;
+  });
   if (state === "down") {
-    card.work.append((backend.fault ?? backend.cause ?? "").replace(/^connect failed: | \(os error \d+\)/g, ""));
-    card.work.title = [backend.cause, backend.fault].filter(Boolean).join(": ");
-  } else if (oldest) {
-    card.work.append(`${workWords(oldest)} `, age(oldest.since_unix_seconds, now));
-    if (oldest.key) card.work.append(` key ${oldest.key}`);
-    card.work.title = [workWords(oldest), oldest.client && `from ${oldest.client}`, oldest.key && `key ${oldest.key}`, workState(oldest)].filter(Boolean).join(", ");
-  } else {
-    card.work.title = "";
-    if (backend.elsewhere > 0) card.work.append(`${backend.elsewhere} at work for another pool or process`);
+    const why = element("p");
+    why.textContent = (backend.fault ?? backend.cause ?? "").replace(/^connect failed: | \(os error \d+\)/g, "");
+    why.title = [backend.cause, backend.fault].filter(Boolean).join(": ");
+    told.unshift(why);
+  } else if (told.length === 0 && backend.elsewhere > 0) {
+    told.push(Object.assign(element("p"), { textContent: `${backend.elsewhere} at work for another pool or process` }));
   }
+  card.work.replaceChildren(...told.slice(0, rows));
+}
+
+function workTitle(work) {
+  return [workWords(work), work.client && `from ${work.client}`, work.key && `key ${work.key}`, workState(work)].filter(Boolean).join(", ");
 }
 
 /** A cell for each slot: first what is taken, in the order of the slots' places. Of many slots each cell stands for several. */
@@ -184,6 +212,7 @@ function drawCells(root, backend) {
   states.forEach((state, nth) => {
     const cell = cells[nth] ?? root.insertBefore(element("span", "cell"), spare);
     if (cell.dataset.state !== state) cell.dataset.state = state;
+    cell.title = all <= CELLS && backend.work[nth] ? workTitle(backend.work[nth]) : "";
   });
   if (all > CELLS) (spare ?? root.appendChild(element("b", "more"))).textContent = `${number(busy)} of ${many(all, "slot")} busy`;
   else spare?.remove();

@@ -45,5 +45,6 @@ function entry(at, kind, mark, text) {
   when.dateTime = new Date(at * 1000).toISOString();
   word.textContent = mark;
   item.append(when, word, ` ${text}`);
+  item.title = text;
   return item;
 }

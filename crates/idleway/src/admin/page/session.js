@@ -12,7 +12,7 @@ export class Session {
     // It could change something, and cannot any more, without having signed out.
     this.isOver = false;
     // Another tab has signed in or out.
-    addEventListener("storage", (event) => { if (event.key === KEPT) this.look(); });
+    addEventListener("storage", (event) => { if (event.key === KEPT) { own = event.newValue; this.look(); } });
   }
 
   /** With the key of an address that works once, where there is one. Answers what is wrong with it. */

@@ -1,5 +1,8 @@
 // How things are said.
 
+/** What happened within so many seconds is news. */
+export const LATELY = 15;
+
 /** Seconds, as exactly as anybody wants to know. */
 export function time(seconds) {
   if (seconds === null || seconds === undefined) return "";
@@ -23,7 +26,9 @@ export function many(count, one, more = `${one}s`) {
 }
 
 export function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+  const at = new Date(seconds * 1000), today = new Date();
+  const day = at.toDateString() === today.toDateString() ? "" : `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} `;
+  return day + at.toLocaleTimeString("en-GB");
 }
 
 /** What a backend is, in a word: what is wrong comes first. */
@@ -64,41 +69,47 @@ const WORK_STATES = {
 };
 export function workState(work) { return WORK_STATES[work.state] ?? ""; }
 
-/** How many backends are up, and how many of their slots are taken; `idle` of them are of no use, since nothing is sent there. */
-export function facts(up, all, slots, backends) {
-  let idle = 0;
-  for (const backend of backends) if (backend.health === "down" || backend.mode !== "ready" || backend.removed) idle += backend.slots.idle;
-  return `${number(up)} of ${many(all, "backend")} up, ${number(slots.all - slots.idle)} of ${many(slots.all - idle, "usable slot")} taken`;
+/** How many backends are up, and how many of their slots are taken; `unused` of those are idle and of no use, since nothing is sent there. */
+export function facts(up, all, slots, unused) {
+  return `${number(up)} of ${many(all, "backend")} up, ${number(slots.all - slots.idle)} of ${many(slots.all - unused, "usable slot")} taken`;
+}
+
+/** What went wrong within the last seconds, in words. */
+export function lately({ refused, failed }) {
+  const parts = [];
+  if (refused > 0) parts.push(`${many(refused, "request")} refused`);
+  if (failed > 0) parts.push(refused > 0 ? `${number(failed)} failed` : `${many(failed, "request")} failed`);
+  return parts.length > 0 ? `${parts.join(" and ")} within ${LATELY} s` : "";
 }
 
 /** The state of everything, in a sentence; and whether that is well. */
-export function verdict(pools, backends) {
-  let up = 0, all = 0, waiting = 0, oldest = null, out = 0;
-  const slots = { all: 0, idle: 0 };
-  for (const pool of pools) {
+export function verdict(board) {
+  const slots = { all: 0, idle: 0 }, sum = { all: 0, up: 0, down: 0, out: 0, unused: 0, refused: 0, failed: 0 };
+  const full = [];
+  let waiting = 0, oldest = null;
+  for (const [name, pool] of board.pools) {
     slots.all += pool.slots.all; slots.idle += pool.slots.idle;
     waiting += pool.queue.waiting;
     if (pool.queue.longest_wait_seconds !== null) oldest = Math.max(oldest ?? 0, pool.queue.longest_wait_seconds);
-  }
-  let down = 0;
-  for (const backend of backends) {
-    if (backend.removed) continue;
-    all += 1;
-    if (backend.health === "down") down += 1;
-    // As the gateway counts: one that gets no requests is not up.
-    else if (backend.mode === "ready") up += 1;
-    if (backend.mode !== "ready") out += 1;
+    const state = board.stateOfPool(name);
+    for (const key of Object.keys(sum)) sum[key] += state[key];
+    if (state.isFull) full.push(name);
   }
   const line = waiting === 0 ? "nobody waits" : `${many(waiting, "request")} ${waiting === 1 ? "waits" : "wait"}` +
     (oldest === null ? "" : `, the oldest for ${time(oldest)}`);
   const trouble = [];
-  if (down > 0) trouble.push(`${many(down, "backend")} of ${all.toLocaleString("en")} ${down === 1 ? "is" : "are"} down`);
-  if (out > 0) trouble.push(`${many(out, "backend")} ${out === 1 ? "is" : "are"} drained or taken out`);
-  if (all === 0) return { kind: "none", text: "There are no backends", details: "" };
-  const details = facts(up, all, slots, backends);
-  if (trouble.length === 0) {
-    const full = waiting > 0 && slots.idle === 0;
-    return { kind: full ? "full" : "well", text: full ? `All slots are taken, and ${line}` : `All is well: ${line}`, details };
+  if (sum.down > 0) trouble.push(`${many(sum.down, "backend")} of ${number(sum.all)} ${sum.down === 1 ? "is" : "are"} down`);
+  if (sum.refused + sum.failed > 0) trouble.push(lately(sum));
+  if (sum.out > 0) trouble.push(`${many(sum.out, "backend")} ${sum.out === 1 ? "is" : "are"} drained or taken out`);
+  if (sum.all === 0) return { kind: "none", text: "There are no backends", details: "" };
+  const details = facts(sum.up, sum.all, slots, sum.unused);
+  if (trouble.length > 0) {
+    const kind = sum.down > 0 ? "down" : sum.refused + sum.failed > 0 ? "failing" : "out";
+    return { kind, text: `${trouble.join(", ")}; ${line}`, details };
   }
-  return { kind: down > 0 ? "down" : "out", text: `${trouble.join(", ")}; ${line}`, details };
+  if (full.length > 0) {
+    const whose = board.pools.size === 1 ? "" : full.length === 1 ? ` of ${full[0]}` : ` of ${full.length} pools`;
+    return { kind: "full", text: `All slots${whose} are taken, and ${line}`, details };
+  }
+  return { kind: "well", text: `All is well: ${line}`, details };
 }
