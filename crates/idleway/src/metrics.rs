@@ -5,6 +5,8 @@ mod desired;
 mod histogram;
 mod page;
 mod series;
+#[cfg(feature = "admin")]
+mod spread;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +18,8 @@ pub(crate) use self::desired::desired;
 pub(crate) use self::histogram::Histogram;
 pub(crate) use self::page::{MEDIA_TYPE, Page};
 pub(crate) use self::series::{Ended, Phase, Series};
+#[cfg(feature = "admin")]
+pub(crate) use self::spread::Spread;
 
 /// A number that only grows.
 #[derive(Debug, Default)]

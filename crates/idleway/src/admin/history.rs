@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::past::unix_seconds;
 use crate::live::Live;
-use crate::metrics::Histogram;
+use crate::metrics::Spread;
 
 /// A point stands for so long, and so many are kept: 15 minutes.
 const STEP: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ struct Sums {
     requests: u64,
     refused: u64,
     failed: u64,
-    first_byte: Histogram,
+    first_bytes: Spread,
 }
 
 impl History {
@@ -74,7 +74,7 @@ impl History {
                 // What was refused is told as that, and not as failed too.
                 sums.failed = sums.failed.saturating_sub(if reason == "key-busy" { 0 } else { count });
             }
-            sums.first_byte.add(&series.first_byte());
+            sums.first_bytes.add(&series.first_bytes());
         }
         let at = unix_seconds(SystemTime::now());
         let mut kept = self.kept();
@@ -137,15 +137,15 @@ impl Sums {
     /// What came since then. A count that is smaller than it was has begun anew.
     fn since(&self, before: &Self, at: f64, taken: u64, waiting: u64) -> Point {
         let more = |now: u64, before: u64| if now < before { now } else { now - before };
-        let first_byte = self.first_byte.since(&before.first_byte);
+        let first_bytes = self.first_bytes.since(&before.first_bytes);
         Point(
             at,
             more(self.requests, before.requests),
             more(self.refused, before.refused),
             more(self.failed, before.failed),
-            first_byte.quantile(0.5),
-            first_byte.quantile(0.95),
-            first_byte.quantile(0.99),
+            first_bytes.quantile(0.5),
+            first_bytes.quantile(0.95),
+            first_bytes.quantile(0.99),
             taken,
             waiting,
         )

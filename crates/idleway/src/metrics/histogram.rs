@@ -88,51 +88,6 @@ impl Histogram {
     }
 }
 
-/// For whoever looks on.
-#[cfg(any(feature = "admin", test))]
-impl Histogram {
-    /// Adds another one to it.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.within.iter_mut().zip(other.within).for_each(|(own, other)| *own += other);
-        self.count += other.count;
-        self.sum += other.sum;
-    }
-
-    /// What came since then; all of it, where less was counted since then than before, and so it has begun anew.
-    pub(crate) fn since(&self, before: &Self) -> Self {
-        if self.count < before.count {
-            return self.clone();
-        }
-        let mut since = self.clone();
-        since
-            .within
-            .iter_mut()
-            .zip(before.within)
-            .for_each(|(own, before)| *own = own.saturating_sub(before));
-        since.count -= before.count;
-        since.sum -= before.sum;
-        since
-    }
-
-    /// The time in seconds within which this share of them was, from 0 to 1, as well as the buckets tell it: those of a
-    /// bucket are taken to be spread evenly over it. None where there are none.
-    pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
-        #[expect(clippy::cast_precision_loss, reason = "an estimate; exact up to 2^53")]
-        let exact = |count: u64| count as f64;
-        let rank = exact(self.count) * share;
-        let (mut bound_before, mut within_before) = (0.0, 0);
-        for (bound, within) in BOUNDS.iter().zip(self.within) {
-            if within > within_before && exact(within) >= rank {
-                let part = (rank - exact(within_before)) / exact(within - within_before);
-                return Some(bound_before + (bound - bound_before) * part.max(0.0));
-            }
-            (bound_before, within_before) = (*bound, within);
-        }
-        // Longer than the last bound: nobody knows by how much.
-        (self.count > 0).then_some(bound_before)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,26 +98,6 @@ mod tests {
             assert_eq!(Duration::from_secs_f64(*seconds), Duration::from_nanos(nanos));
         }
         assert!(NANOS.is_sorted());
-    }
-
-    #[test]
-    fn a_quantile_lies_where_the_buckets_say() {
-        let parts = Buckets::default();
-        let before = Histogram::of(&[&parts]);
-        assert_eq!(before.quantile(0.5), None);
-        (0..90).for_each(|_| parts.add(Duration::from_millis(40)));
-        (0..10).for_each(|_| parts.add(Duration::from_secs(2)));
-        let all = Histogram::of(&[&parts]);
-        let within = |share, from: f64, to: f64| {
-            let time = all.quantile(share).unwrap();
-            assert!((from..=to).contains(&time), "{share}: {time}");
-        };
-        within(0.5, 0.025, 0.05);
-        within(0.95, 1.0, 2.5);
-        parts.add(Duration::from_secs(1000));
-        let last = Histogram::of(&[&parts]).since(&all);
-        assert_eq!((last.count, last.quantile(0.5)), (1, Some(600.0)));
-        assert_eq!(before.since(&last), before);
     }
 
     #[test]

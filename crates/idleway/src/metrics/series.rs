@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::code::{NUMBERS, labels, number_of};
 use super::histogram::{Buckets, Histogram};
+#[cfg(feature = "admin")]
+use super::spread::{Spread, Times};
 use crate::error::Reject;
 
 /// How many threads have counted so far.
@@ -81,6 +83,8 @@ struct Part {
     sent: AtomicU64,
     total: Buckets,
     first_byte: Buckets,
+    #[cfg(feature = "admin")]
+    first_bytes: Times,
     waited: Buckets,
     served: Buckets,
 }
@@ -95,6 +99,8 @@ impl Default for Part {
             sent: AtomicU64::default(),
             total: Buckets::default(),
             first_byte: Buckets::default(),
+            #[cfg(feature = "admin")]
+            first_bytes: Times::default(),
             waited: Buckets::default(),
             served: Buckets::default(),
         }
@@ -121,6 +127,8 @@ impl Series {
         add(&part.codes[number_of(ended.status)], 1);
         ended.total.into_iter().for_each(|time| part.total.add(time));
         ended.first_byte.into_iter().for_each(|time| part.first_byte.add(time));
+        #[cfg(feature = "admin")]
+        ended.first_byte.into_iter().for_each(|time| part.first_bytes.add(time));
         ended.waited.into_iter().for_each(|time| part.waited.add(time));
         add(&part.received, ended.received);
         add(&part.sent, ended.sent);
@@ -181,6 +189,12 @@ impl Series {
 
     pub(crate) fn first_byte(&self) -> Histogram {
         self.histogram(|part| &part.first_byte)
+    }
+
+    /// The same, for whoever wants to know it more exactly.
+    #[cfg(feature = "admin")]
+    pub(crate) fn first_bytes(&self) -> Spread {
+        Spread::of(&self.parts.iter().map(|part| &part.first_bytes).collect::<Vec<_>>())
     }
 
     pub(crate) fn waited(&self) -> Histogram {
