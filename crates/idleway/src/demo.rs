@@ -29,6 +29,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const SLOW: u32 = 3;
 /// How often a backend is asked whether it is there.
 const PROBE: Duration = Duration::from_secs(1);
+/// The part of what the backends can do that is asked of them, on the average; at the height of the wave nearly all of it.
+const SHARE: f64 = 0.45;
 /// What the gateway lets wait while there is a load.
 const LINE: usize = 50;
 const WAIT: Duration = Duration::from_secs(60);
@@ -200,6 +202,8 @@ enum Scene {
     Return,
 }
 
+/// The delay for which the scenes are written.
+const USUAL: Duration = Duration::from_secs(3);
 /// Again and again.
 const SCENES: [(u64, Scene); 5] =
     [(8, Scene::Burst), (14, Scene::Slow), (10, Scene::Kill), (6, Scene::Burst), (14, Scene::Return)];
@@ -208,13 +212,17 @@ impl Show {
     fn begin(url: &str, mut backends: Vec<Backend>, args: &DemoArgs) -> anyhow::Result<Self> {
         let load = Load::start(url, CLIENTS)?;
         // So many that most backends are at work, and now and then all.
-        let rate = (f64::from(BACKENDS) * 0.6 / args.delay.as_secs_f64().max(0.05)).min(20.0);
+        let rate = (f64::from(BACKENDS) * SHARE / args.delay.as_secs_f64().max(0.05)).min(20.0);
         let wave = load.wave(rate, "/process")?;
         let (delay, has_events) = (args.delay, !args.no_events);
+        // Where work takes longer so does everything: what came at once is done before more comes.
+        let pace = (delay.as_secs_f64() / USUAL.as_secs_f64()).max(1.0);
         let (end, ended) = sync_channel::<()>(1);
         let thread = thread::Builder::new().name("show".to_owned()).spawn(move || {
             for (pause, scene) in SCENES.iter().cycle() {
-                if ended.recv_timeout(Duration::from_secs(*pause)) != Err(RecvTimeoutError::Timeout) {
+                if ended.recv_timeout(Duration::from_secs(*pause).mul_f64(pace))
+                    != Err(RecvTimeoutError::Timeout)
+                {
                     break;
                 }
                 if has_events {
@@ -236,7 +244,7 @@ impl Show {
 }
 
 fn play(scene: Scene, load: &Load, backends: &mut [Backend], delay: Duration) {
-    const MANY: usize = 14;
+    const MANY: usize = 10;
     let Some(one) = backends.get_mut(1) else { return };
     match scene {
         Scene::Burst => {

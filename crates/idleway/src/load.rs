@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use idleway::Stop;
-use idleway_h1::{HeadReader, HeadWriter, Limits};
+use idleway_h1::{BodyReader, Event, Framing, HeadReader, HeadWriter, Limits};
 
 use crate::cli::{self, Failure, say};
 
@@ -22,6 +22,8 @@ const WAVE: Duration = Duration::from_secs(60);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 const CONNECT: Duration = Duration::from_secs(5);
+/// Bytes of trailers.
+const TRAILERS: usize = 8192;
 /// How often what became of it is said.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -33,9 +35,10 @@ Examples:
   idleway load http://127.0.0.1:8080 --path /render --clients 4
 
 Each request is a POST of a little JSON on a connection of its own, with an Idempotency-Key: it may be done twice. Where all clients wait for answers, and as many requests for a client, no
-more are made, and it is said how many were left out. Ends with 1 where nobody answered anything.")]
+more are made, and it is said how many were left out. Answered is what ended well, by 2xx or 3xx; failed is any other
+answer, and one that broke off. Ends with 1 where nobody answered anything.")]
 pub(crate) struct LoadArgs {
-    /// The gateway.
+    /// The gateway, by http.
     #[arg(value_name = "URL")]
     url: String,
     /// Requests a second, on average.
@@ -92,7 +95,8 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
     say(&load.counts.to_string());
     let answered = [&load.counts.well, &load.counts.refused, &load.counts.failed];
     let is_none = answered.iter().all(|count| count.load(Ordering::Relaxed) == 0);
-    if is_none && load.counts.unanswered.load(Ordering::Relaxed) > 0 {
+    let unanswered = [&load.counts.unanswered, &load.counts.at_work];
+    if is_none && unanswered.iter().any(|count| count.load(Ordering::Relaxed) > 0) {
         return Err(anyhow!("nobody answers at {}", args.url).into());
     }
     Ok(())
@@ -145,7 +149,7 @@ impl Load {
             let client = move || {
                 while let Some(path) = next(&taken) {
                     counts.at_work.fetch_add(1, Ordering::Relaxed);
-                    counts.note(ask(address, &authority, &path, &keys.next()).ok());
+                    counts.note(&ask(address, &authority, &path, &keys.next()));
                     counts.at_work.fetch_sub(1, Ordering::Relaxed);
                 }
             };
@@ -221,8 +225,7 @@ impl Keys {
     }
 }
 
-/// The status of the answer.
-fn ask(address: SocketAddr, authority: &str, path: &str, key: &str) -> io::Result<u16> {
+fn ask(address: SocketAddr, authority: &str, path: &str, key: &str) -> io::Result<Option<u16>> {
     const BODY: &str = "{\"task\": \"load\"}";
     let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -237,18 +240,60 @@ fn ask(address: SocketAddr, authority: &str, path: &str, key: &str) -> io::Resul
         .end();
     request.extend_from_slice(BODY.as_bytes());
     stream.write_all(&request)?;
-    let mut answer = Vec::new();
-    // Bounded: it is a small one of a gateway that is looked at, and what is more is not looked at.
-    stream.take(1 << 20).read_to_end(&mut answer)?;
-    let mut from = 0;
-    loop {
-        let head =
-            HeadReader::new(Limits::default()).response(&answer[from..], false).map_err(io::Error::other)?;
-        match head {
-            Some((head, used)) if head.is_interim() => from += used,
-            Some((head, _)) => return Ok(head.status()),
-            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+    Answer { stream, begun: Instant::now(), held: Vec::new() }.read()
+}
+
+/// What comes of one request.
+struct Answer {
+    stream: TcpStream,
+    begun: Instant,
+    /// What has come and was not looked at yet.
+    held: Vec<u8>,
+}
+
+impl Answer {
+    /// Its status, once all of it is there, whether its connection ends then or not; none where it broke off.
+    fn read(mut self) -> io::Result<Option<u16>> {
+        let mut heads = HeadReader::new(Limits::default());
+        let head = loop {
+            match heads.response(&self.held, false).map_err(io::Error::other)? {
+                Some((head, used)) => {
+                    self.held.drain(..used);
+                    if !head.is_interim() {
+                        break head;
+                    }
+                }
+                None if self.more()? => {}
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        };
+        Ok(self.body(head.framing()).ok().map(|()| head.status()))
+    }
+
+    fn body(&mut self, framing: Framing) -> io::Result<()> {
+        let mut body = BodyReader::new(framing, TRAILERS);
+        while !body.is_done() {
+            let step = body.next(&self.held).map_err(io::Error::other)?;
+            self.held.drain(..step.consumed);
+            match step.event {
+                Event::Done(_) => break,
+                Event::Data(_) => {}
+                Event::NeedMore if self.more()? => {}
+                Event::NeedMore => body.end_of_input().map_err(io::Error::other)?,
+            }
         }
+        Ok(())
+    }
+
+    /// False at the end of what comes.
+    fn more(&mut self) -> io::Result<bool> {
+        if self.begun.elapsed() > PATIENCE {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut part = [0; 8192];
+        let count = self.stream.read(&mut part)?;
+        self.held.extend_from_slice(&part[..count]);
+        Ok(count > 0)
     }
 }
 
@@ -264,12 +309,12 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn note(&self, status: Option<u16>) {
-        let count = match status {
-            Some(100..500) => &self.well,
-            Some(503) => &self.refused,
-            Some(_) => &self.failed,
-            None => &self.unanswered,
+    fn note(&self, answer: &io::Result<Option<u16>>) {
+        let count = match answer {
+            Ok(Some(200..400)) => &self.well,
+            Ok(Some(429 | 503)) => &self.refused,
+            Ok(_) => &self.failed,
+            Err(_) => &self.unanswered,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }
@@ -281,7 +326,7 @@ impl std::fmt::Display for Counts {
         let Self { well, refused, failed, unanswered, left_out, at_work } = self;
         write!(
             f,
-            "{} answered, {} refused (503), {} failed, {} without an answer, {} under way, {} left out",
+            "{} answered, {} refused (429 or 503), {} failed, {} without an answer, {} under way, {} left out",
             count(well),
             count(refused),
             count(failed),

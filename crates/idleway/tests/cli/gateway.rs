@@ -1,5 +1,7 @@
 //! `idleway run` and `idleway demo`.
 
+use std::thread;
+
 use super::*;
 
 #[test]
@@ -196,6 +198,50 @@ fn a_load_says_what_became_of_it() {
     );
 }
 
+/// What broke off is not counted as an answer, and what is whole is one, whether its connection ends or not.
+#[test]
+fn a_load_tells_an_answer_from_what_is_none() {
+    // What comes of each request, whether the connection stays, and which number of the last line counts it.
+    let cases = [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, 0),
+        ("HTTP/1.1 200 OK\r\n\r\nok", false, 0),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", true, 0),
+        ("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", true, 1),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", true, 2),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nok", false, 2),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nok", false, 2),
+        ("HTTP/1.1 200", false, 3),
+        ("", false, 3),
+        ("", true, 4),
+    ];
+    thread::scope(|threads| {
+        for (answer, stays, nth) in cases {
+            threads.spawn(move || {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let url = format!("http://{}", listener.local_addr().unwrap());
+                thread::spawn(move || {
+                    let mut held = Vec::new();
+                    for mut stream in listener.incoming().map_while(Result::ok) {
+                        // All of the request is read first: a connection that ends over what was not read is reset.
+                        let read = BufReader::new(&stream).lines().map_while(Result::ok);
+                        let is_there = read.take_while(|line| !line.is_empty()).count() > 0;
+                        if is_there && stream.write_all(answer.as_bytes()).is_ok() && stays {
+                            held.push(stream);
+                        }
+                    }
+                });
+                let (code, stdout, _) = ended(&["load", &url, "--rate", "20", "--for", "1s"]);
+                let last = stdout.lines().last().unwrap();
+                let counts: Vec<u64> =
+                    last.split(", ").map(|part| part.split(' ').next().unwrap().parse().unwrap()).collect();
+                let others: u64 = (0..4).filter(|other| *other != nth).map(|other| counts[other]).sum();
+                assert!(counts[nth] > 0 && others == 0, "{answer:?}: {last}");
+                assert_eq!(code, i32::from(nth > 2), "{answer:?}: {last}");
+            });
+        }
+    });
+}
+
 /// Until nobody listens there any more: a signal is sent before it works.
 fn until_gone(backends: &[(String, String)]) {
     let since = Instant::now();
@@ -262,7 +308,7 @@ fn a_stop_under_load_cuts_no_answer() {
     let mut gateway = Running::start(&["run", "--config", &config, "--log", "off"]);
     let url = gateway.url.clone();
     let (served, has_begun) = std::sync::mpsc::sync_channel(1024);
-    let total = std::thread::scope(|threads| {
+    let total = thread::scope(|threads| {
         let clients: Vec<_> = (0..6)
             .map(|_| {
                 let (url, served) = (&url, served.clone());
