@@ -224,7 +224,7 @@ impl Place {
 impl Refused {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::NobodyThere(_) | Self::Problem(503, _) => UNAVAILABLE,
+            Self::NobodyThere(_) | Self::Stranger(..) | Self::Problem(503, _) => UNAVAILABLE,
             Self::Problem(401, _) => NO_PERMISSION,
             Self::Problem(..) => 1,
         }
@@ -246,6 +246,11 @@ impl Refused {
             Self::NobodyThere(error) => {
                 let hint = "does it run? `idleway run` says in its log where its admin API answers; --admin says where to ask";
                 json!({ "title": "no gateway answers", "detail": format!("{error:#}"), "hint": hint })
+            }
+            Self::Stranger(url, how) => {
+                let hint =
+                    "`idleway run` says in its log where its admin API answers; --admin says where to ask";
+                json!({ "title": format!("{url} is no admin API of Idleway"), "detail": how, "hint": hint })
             }
             Self::Problem(_, problem) => problem,
         }

@@ -60,8 +60,9 @@ Examples:
 Each slot is one sign: busy, lingering (nobody waits for it any more), resting, idle; closed and down are idle ones that get
 nothing. What is wrong comes first. d, r and m drain a backend, bring it back, and set it to maintenance.
 
-Ends with 0 when it is told to, with 69 where no gateway answers at first, with 77 where the token is missing or wrong.
-A connection that is lost later is tried again. Colours follow NO_COLOR; without UTF-8 in the locale the signs are ASCII.")]
+Ends with 0 when it is told to, with 69 where at first no gateway answers, or something that is no admin API, with 77 where the
+token is missing or wrong. A connection that is lost later is tried again. Colours follow NO_COLOR; without UTF-8 in the locale
+the signs are ASCII.")]
 pub(super) struct TopArgs {
     #[command(flatten)]
     place: Place,
@@ -101,7 +102,7 @@ enum Next {
 }
 
 pub(super) fn top(args: &TopArgs) -> Result<(), Failure> {
-    let messages = args.place.caller(false)?.listen(stream::WATCH).map_err(|refused| {
+    let messages = stream::listen(&args.place.caller(false)?).map_err(|refused| {
         let code = refused.exit_code();
         complain_of(&refused.problem());
         Failure::Found(code)

@@ -225,3 +225,17 @@ fn without_a_terminal_it_is_told_in_lines() {
     let (code, _, stderr) = ended(&["top", "--once", "--admin", "http://127.0.0.1:1"]);
     assert!(code == 69 && stderr.starts_with("no gateway answers: "), "{stderr}");
 }
+
+#[test]
+fn what_is_no_admin_api_is_said_at_once() {
+    let ([_slow, quick], desk) = setting("stranger");
+    // A backend that answers whatever it is asked for, and the gateway in front of it.
+    for (url, answered) in [(&quick.url, "it answered 404"), (&desk.gateway.running.url, "it answered 404")] {
+        for args in [&["top", "--once"][..], &["top", "--plain", "--every", "250ms"]] {
+            let (code, stdout, stderr) = ended(&[args, &["--admin", url]].concat());
+            assert_eq!((code, stdout.as_str()), (69, ""), "{stderr}");
+            let said = format!("{url} is no admin API of Idleway: {answered}");
+            assert!(stderr.starts_with(&said) && stderr.contains("hint: "), "{stderr}");
+        }
+    }
+}

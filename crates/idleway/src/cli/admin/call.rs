@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use idleway::config::AdminToken;
-use idleway_h1::{BodyReader, Event, HeadReader, HeadWriter, Limits};
+use idleway_h1::{BodyReader, Event, HeadReader, HeadWriter, Limits, ResponseHead};
 use serde_json::Value;
 
 use crate::token;
@@ -30,6 +30,8 @@ pub(in crate::cli) struct Caller {
 #[derive(Debug)]
 pub(in crate::cli) enum Refused {
     NobodyThere(anyhow::Error),
+    /// Somebody else is there: at which URL, and how that was seen.
+    Stranger(String, String),
     /// The status and what is told about it.
     Problem(u16, Value),
 }
@@ -62,13 +64,28 @@ impl Caller {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Refused> {
-        let mut stream = self.connect().map_err(Refused::NobodyThere)?;
+        let stream = self.connect().map_err(Refused::NobodyThere)?;
+        self.call_on(stream, method, path, body)
+    }
+
+    /// The same, for whoever has to know until when nothing was sent: what fails from here on may be done all the same.
+    pub(in crate::cli) fn call_on(
+        &self,
+        mut stream: TcpStream,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Refused> {
         let (status, answer) =
             self.exchange(&mut stream, method, path, body).map_err(Refused::NobodyThere)?;
         if (200..300).contains(&status) { Ok(answer) } else { Err(Refused::Problem(status, answer)) }
     }
 
-    pub(super) fn connect(&self) -> anyhow::Result<TcpStream> {
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.authority)
+    }
+
+    pub(in crate::cli) fn connect(&self) -> anyhow::Result<TcpStream> {
         let mut last = anyhow!("`{}` has no address", self.authority);
         for address in &self.addresses {
             match TcpStream::connect_timeout(address, CONNECT) {
@@ -119,8 +136,8 @@ impl Caller {
 /// A status and a body.
 fn read(stream: &mut impl Read, to_head: bool) -> anyhow::Result<(u16, Vec<u8>)> {
     let mut bytes = Vec::new();
-    let (status, reader) = head(stream, &mut bytes, to_head)?;
-    Ok((status, rest(stream, &mut bytes, reader)?))
+    let (head, reader) = head(stream, &mut bytes, to_head)?;
+    Ok((head.status(), rest(stream, &mut bytes, reader)?))
 }
 
 /// The body.
@@ -147,19 +164,20 @@ pub(super) fn rest(
     Ok(body)
 }
 
-/// A status, and what reads the body, which begins in the bytes that are left.
+/// The head, and what reads the body, which begins in the bytes that are left.
 pub(super) fn head(
     stream: &mut impl Read,
     bytes: &mut Vec<u8>,
     to_head: bool,
-) -> anyhow::Result<(u16, BodyReader)> {
+) -> anyhow::Result<(ResponseHead, BodyReader)> {
     let mut reader = HeadReader::new(Limits::default());
     loop {
         match reader.response(bytes, to_head).context("its answer is not HTTP")? {
             Some((head, used)) => {
                 bytes.drain(..used);
                 if !head.is_interim() {
-                    return Ok((head.status(), BodyReader::new(head.framing(), 8 << 10)));
+                    let reader = BodyReader::new(head.framing(), 8 << 10);
+                    return Ok((head, reader));
                 }
             }
             None if fill(stream, bytes)? == 0 => bail!("it closed the connection without an answer"),

@@ -3,10 +3,10 @@
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use super::super::admin::{Messages, Place, Refused, pause};
+use super::super::admin::{Caller, Messages, Place, Refused, pause};
 use super::News;
 
-pub(super) const WATCH: &str = "/v1/watch";
+const WATCH: &str = "/v1/watch";
 
 /// The pause before another try: at first, and at most.
 const FIRST: Duration = Duration::from_millis(250);
@@ -37,12 +37,17 @@ pub(super) fn follow(place: &Place, first: Messages, news: &SyncSender<News>) {
         }
         pause(before_next);
         before_next = (before_next * 2).min(LONGEST);
-        messages = listen(place);
+        messages = again(place);
     }
 }
 
 /// Each time from the start: the host may have moved, and another gateway has another token.
-fn listen(place: &Place) -> Result<Messages, String> {
+fn again(place: &Place) -> Result<Messages, String> {
     let caller = place.caller(false).map_err(|error| format!("{error:#}"))?;
-    caller.listen(WATCH).map_err(Refused::words)
+    listen(&caller).map_err(Refused::words)
+}
+
+/// Whatever else answers there is told from a gateway by what it says first: how everything stands.
+pub(super) fn listen(caller: &Caller) -> Result<Messages, Refused> {
+    caller.listen(WATCH, |kind, told| kind == "whole" && told["gateway"].is_object())
 }
