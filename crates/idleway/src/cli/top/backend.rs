@@ -100,6 +100,13 @@ impl Backend {
         self.mode != Mode::Ready || self.is_removed
     }
 
+    /// Whether a request may have a slot that is idle here.
+    pub(super) fn has_idle(&self, now: f64) -> bool {
+        let is_closed =
+            self.is_down || self.is_ordered() || self.rests_until.is_some_and(|until| until > now);
+        !is_closed && self.slots.idle > 0
+    }
+
     /// How much somebody should look at it: what is wrong comes before what was ordered, and that before what is well.
     pub(super) fn rank(&self, now: f64) -> u8 {
         let lingers = |work: &Work| work.state == State::Lingering && work.age(now) > LINGERS;
@@ -115,6 +122,11 @@ impl Backend {
     pub(super) fn oldest(&self) -> Option<&Work> {
         let since = |work: &&Work| work.since.unwrap_or(f64::INFINITY);
         self.at_work().min_by(|one, other| since(one).total_cmp(&since(other)))
+    }
+
+    /// Since when that has been.
+    pub(super) fn oldest_since(&self) -> Option<f64> {
+        self.oldest().and_then(|work| work.since)
     }
 
     /// What is done there, the oldest first.

@@ -107,6 +107,13 @@ impl Pool {
         sums
     }
 
+    /// Whether requests fare badly: some were refused or have failed just now, or they wait and no slot is there for them.
+    pub(super) fn fares_badly(&self, now: f64) -> bool {
+        let recent = self.recent();
+        let has_idle = || self.backends.values().any(|backend| backend.has_idle(now));
+        recent.refused > 0.0 || recent.failed > 0.0 || (self.queue.waiting > 0 && !has_idle())
+    }
+
     /// How long the point stands for.
     fn step(&self, nth: usize) -> f64 {
         let at = |nth: usize| self.points.get(nth).map(|point| point.at);
@@ -146,5 +153,36 @@ mod tests {
         assert_eq!((pool.rates(), pool.latency()), (of(0.0, 0.0, 0.0), None));
         assert_eq!(pool.requests(4).count(), 4);
         assert_eq!(pool.requests(1000).count(), KEPT);
+    }
+
+    #[test]
+    fn requests_fare_badly_where_they_end_or_wait_in_vain() {
+        let pool = |waiting: u64, backend: Value| {
+            let mut pool = Pool::default();
+            pool.see(&json!({ "queue": { "waiting": waiting } }));
+            pool.backends.insert(1, Backend::of(&backend));
+            pool
+        };
+        let idle = json!({ "idle": 1 });
+        for (waiting, backend, is_bad) in [
+            (0, json!({ "slots": { "busy": 1 } }), false),
+            (1, json!({ "slots": { "busy": 1 } }), true),
+            // It is about to have it.
+            (1, json!({ "slots": idle }), false),
+            (1, json!({ "slots": idle, "health": "down" }), true),
+            (1, json!({ "slots": idle, "mode": "drain" }), true),
+            (1, json!({ "slots": idle, "rests_until_unix_seconds": 101.0 }), true),
+            (1, json!({ "slots": idle, "rests_until_unix_seconds": 99.0 }), false),
+        ] {
+            assert_eq!(pool(waiting, backend.clone()).fares_badly(100.0), is_bad, "{waiting} {backend}");
+        }
+        for (refused, failed) in [(1, 0), (0, 1)] {
+            let mut pool = pool(0, json!({ "slots": idle }));
+            pool.note(&json!([100, 9, refused, failed]));
+            assert!(pool.fares_badly(100.0));
+            // Within 15 s.
+            (0..RECENT).for_each(|nth| pool.note(&json!([105 + 5 * nth, 9, 0, 0])));
+            assert!(!pool.fares_badly(115.0));
+        }
     }
 }

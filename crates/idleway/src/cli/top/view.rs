@@ -105,15 +105,21 @@ impl View {
             .filter(|(.., backends)| filter.is_empty() || !backends.is_empty())
             .collect();
         match self.order {
-            Order::Problems => {
-                let rank = |all: &[(u64, &Backend)]| all.iter().map(|(_, one)| one.rank(now)).min();
-                pools.sort_by_key(|(.., all)| rank(all).unwrap_or(u8::MAX));
-            }
+            Order::Problems => pools.sort_by_key(|(_, pool, shown)| {
+                let worst = shown.iter().map(|(_, one)| one.rank(now)).min().unwrap_or(u8::MAX);
+                (worst != 0, !pool.fares_badly(now), worst)
+            }),
             Order::Busiest => {
                 pools.sort_by(|(_, one, _), (_, other, _)| other.slots.share().total_cmp(&one.slots.share()));
             }
+            Order::Oldest => {
+                let since = |all: &[(u64, &Backend)]| {
+                    all.iter().map(|(_, one)| since(one)).fold(f64::INFINITY, f64::min)
+                };
+                pools.sort_by(|(.., one), (.., other)| since(one).total_cmp(&since(other)));
+            }
             // By their names they stand in the picture.
-            Order::Name | Order::Oldest => {}
+            Order::Name => {}
         }
         let mut rows = Vec::new();
         for (name, pool, backends) in pools {
@@ -135,11 +141,7 @@ impl View {
             Order::Name => {}
             Order::Problems => shown.sort_by_key(|(_, backend)| backend.rank(now)),
             Order::Busiest => shown.sort_by_key(|(_, backend)| Reverse(backend.slots.taken())),
-            Order::Oldest => {
-                let since =
-                    |backend: &Backend| backend.oldest().and_then(|work| work.since).unwrap_or(f64::INFINITY);
-                shown.sort_by(|(_, one), (_, other)| since(one).total_cmp(&since(other)));
-            }
+            Order::Oldest => shown.sort_by(|(_, one), (_, other)| since(one).total_cmp(&since(other))),
         }
         shown
     }
@@ -187,6 +189,11 @@ impl Row<'_> {
     fn is_backend(&self) -> bool {
         matches!(self, Row::Backend(..))
     }
+}
+
+/// Since when it has been at its oldest work; where there is none it comes last.
+fn since(backend: &Backend) -> f64 {
+    backend.oldest_since().unwrap_or(f64::INFINITY)
 }
 
 /// Whether anything that is seen of a backend contains the text, which is in small letters.
@@ -296,5 +303,61 @@ mod tests {
         assert_eq!(selected(&view, &picture), Some(2));
         assert_eq!(selected(&view, &Picture::new(Instant::now())), None);
         view.go(&[], 1);
+    }
+
+    /// The names of the pools, in this order.
+    fn pools(told: &serde_json::Value, order: Order) -> Vec<String> {
+        let mut picture = Picture::new(Instant::now());
+        picture.apply("whole", told, Instant::now());
+        let view = View { order, ..View::default() };
+        let names = view.rows(&picture, 100.0).into_iter().filter_map(|row| match row {
+            Row::Pool(name, _) => Some(name.to_owned()),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn where_requests_fare_badly_comes_right_after_what_is_down() {
+        let idle = json!({ "1": { "name": "x", "slots": { "idle": 1 } } });
+        let told = json!({
+            "now_unix_seconds": 100.0,
+            "pools": {
+                "a-well": {}, "b-drained": {}, "c-lingers": {}, "d-waits": { "queue": { "waiting": 1 } }, "e-fails": {}, "f-refuses": {},
+                "g-down": {}, "h-down-and-fails": {}, "i-served": { "queue": { "waiting": 1 } },
+            },
+            "backends": {
+                "a-well": idle, "b-drained": { "1": { "name": "x", "mode": "drain" } },
+                "c-lingers": { "1": { "name": "x", "work": [{ "state": "lingering", "since_unix_seconds": 1.0 }] } },
+                "d-waits": { "1": { "name": "x", "slots": { "busy": 1 } } },
+                "e-fails": idle, "f-refuses": idle, "g-down": { "1": { "name": "x", "health": "down" } },
+                "h-down-and-fails": { "1": { "name": "x", "health": "down" } }, "i-served": idle,
+            },
+            "points": { "a-well": [[95, 9, 0, 0]], "e-fails": [[95, 9, 0, 1]], "f-refuses": [[95, 9, 1, 0]], "h-down-and-fails": [[95, 9, 0, 1]] },
+        });
+        let expected = [
+            "h-down-and-fails",
+            "g-down",
+            "d-waits",
+            "e-fails",
+            "f-refuses",
+            "c-lingers",
+            "b-drained",
+            "a-well",
+            "i-served",
+        ];
+        assert_eq!(pools(&told, Order::Problems), expected);
+    }
+
+    #[test]
+    fn pools_stand_by_their_oldest_work_too() {
+        let work =
+            |since: f64| json!({ "name": "x", "work": [{ "state": "busy", "since_unix_seconds": since }] });
+        let told = json!({
+            "now_unix_seconds": 100.0,
+            "pools": { "a": {}, "b": {}, "c": {}, "d": {} },
+            "backends": { "b": { "1": work(90.0), "2": work(60.0) }, "c": { "1": work(50.0), "2": work(99.0) }, "d": { "1": work(70.0) } },
+        });
+        assert_eq!(pools(&told, Order::Oldest), ["c", "b", "d", "a"]);
     }
 }

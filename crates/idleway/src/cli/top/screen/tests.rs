@@ -189,3 +189,27 @@ fn colours_are_left_out_where_they_are_not_wanted() {
         assert_eq!(is_coloured, has_colour);
     }
 }
+
+#[test]
+fn a_pool_that_refuses_is_seen_before_the_quiet_ones() {
+    let now = Instant::now();
+    let mut picture = Picture::new(now);
+    let names = || (0..20).map(|nth| format!("quiet-{nth:02}")).chain(["refuses".to_owned()]);
+    let pools: serde_json::Map<_, _> = names().map(|name| (name, json!({}))).collect();
+    let backends: serde_json::Map<_, _> =
+        names().map(|name| (name, json!({ "1": { "name": "x", "slots": { "idle": 1 } } }))).collect();
+    picture.apply(
+        "whole",
+        &json!({ "gateway": { "version": "1" }, "pools": pools, "backends": backends }),
+        now,
+    );
+    let paint = Paint::new(false, true);
+    let mut view = View::default();
+    let mut seen = |picture: &Picture| {
+        let scene = Scene { picture, lost: None, heard: now, paused: None, now, paint };
+        drawn(80, 24, &mut view, &scene).iter().any(|line| line.starts_with("refuses"))
+    };
+    assert!(!seen(&picture));
+    picture.apply("change", &json!({ "points": { "refuses": [[95.0, 10, 1, 0]] } }), now);
+    assert!(seen(&picture));
+}
