@@ -4,6 +4,7 @@
 //! now and then, so that a slow connection shows less of it, but never what is over.
 
 mod backend;
+mod errand;
 mod keys;
 mod paint;
 mod picture;
@@ -27,14 +28,15 @@ use clap::Args;
 use ratatui::crossterm::event::KeyEvent;
 use serde_json::Value;
 
+use self::errand::{Errand, Errands, Outcome};
 use self::keys::Act;
 use self::paint::Paint;
 use self::picture::{Picture, clean};
 use self::screen::Scene;
 use self::terminal::Screen;
-use self::view::{Errand, View};
-use super::admin::{Messages, Place, Refused, complain_of, order};
-use super::{Failure, duration};
+use self::view::View;
+use super::admin::{Messages, Place, complain_of};
+use super::{Failure, complain, duration};
 use crate::colour;
 
 /// So much may be on its way to be taken in.
@@ -86,8 +88,8 @@ enum News {
     Lost(String),
     Key(KeyEvent),
     Resized,
-    /// What came of an order, and whether that is bad.
-    Done(String, bool),
+    /// What came of the order with this number.
+    Ordered(u64, Outcome),
     /// The program is to end, and how.
     End(Result<(), Failure>),
 }
@@ -121,7 +123,11 @@ pub(super) fn top(args: &TopArgs) -> Result<(), Failure> {
     let screen = Screen::take().context("cannot take the terminal; --plain needs none")?;
     aside(sender.clone(), terminal::keys);
     follow(sender.clone(), messages);
-    Looking::new(args, sender).look(screen, &news)
+    let mut looking = Looking::new(args, sender);
+    let how = looking.look(screen, &news);
+    // The terminal is as it was: what is said now stays there to be read.
+    looking.last_words(&news).for_each(|line| complain(&line));
+    how
 }
 
 /// Does this in a thread of its own. Should it panic, the terminal is given back already, and there is no use in going on.
@@ -146,8 +152,7 @@ struct Looking {
     still: Option<(Picture, Instant)>,
     lost: Option<String>,
     view: View,
-    /// An order is on its way.
-    orders: bool,
+    errands: Errands,
     /// What is on the screen is not what there is to see: nothing, something the gateway told, something that was typed.
     is_due: Option<Duration>,
     anew: bool,
@@ -165,17 +170,18 @@ impl Looking {
             still: None,
             lost: None,
             view: View::default(),
-            orders: false,
+            errands: Errands::default(),
             is_due: Some(every),
             anew: false,
         }
     }
 
     /// Until it is told to end.
-    fn look(mut self, mut screen: Screen, news: &Receiver<News>) -> Result<(), Failure> {
+    fn look(&mut self, mut screen: Screen, news: &Receiver<News>) -> Result<(), Failure> {
         let mut drawn: Option<Instant> = None;
         loop {
             let now = Instant::now();
+            self.complain_of_silence(now);
             let since = drawn.map(|drawn| now.saturating_duration_since(drawn));
             let pause = self.is_due.unwrap_or_else(|| TICK.max(self.every));
             if since.is_none_or(|since| since >= pause) {
@@ -186,8 +192,9 @@ impl Looking {
                 drawn = Some(now);
             }
             let pause = self.is_due.unwrap_or_else(|| TICK.max(self.every));
-            let until = drawn.map_or(Duration::ZERO, |drawn| (drawn + pause).saturating_duration_since(now));
-            let first = match news.recv_timeout(until) {
+            let until = drawn.map_or(now, |drawn| drawn + pause);
+            let until = self.errands.until().map_or(until, |limit| until.min(limit));
+            let first = match news.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -221,10 +228,10 @@ impl Looking {
                 self.due(self.every);
             }
             News::Resized => self.due(TYPED),
-            News::Done(words, is_bad) => {
-                self.orders = false;
-                self.view.tell(words, is_bad, now);
-                self.due(TYPED);
+            News::Ordered(number, outcome) => {
+                if let Some(who) = self.errands.end(number, &outcome) {
+                    self.say(who, outcome, now);
+                }
             }
             News::End(how) => return Next::End(how),
             News::Key(key) => {
@@ -285,40 +292,39 @@ impl Looking {
 
     /// Orders it, in a thread of its own: a gateway may take its time to answer.
     fn send(&mut self, errand: Errand, now: Instant) {
-        if std::mem::replace(&mut self.orders, true) {
-            self.view.tell("the order before this one is still on its way".to_owned(), true, now);
+        if self.errands.are_under_way() {
+            let words = "the order before this one is still on its way";
+            self.view.tell(String::new(), words.to_owned(), true, now);
             return;
         }
-        self.view.tell(format!("{}/{}: it is told so", errand.pool, errand.backend), false, now);
+        self.view.tell(errand.who(), ": it is told so".to_owned(), false, now);
+        let (number, leave) = self.errands.begin(errand.clone(), now);
         let place = self.place.clone();
         aside(self.news.clone(), move |news| {
-            let (words, is_bad) = match carry_out(&place, &errand) {
-                Ok(words) => (words, false),
-                Err(words) => (format!("{}/{}: not done. {words}", errand.pool, errand.backend), true),
-            };
-            let _ = news.send(News::Done(words, is_bad));
+            let _ = news.send(News::Ordered(number, errand.carry_out(&place, &leave)));
         });
     }
-}
 
-/// What came of it, in words; or why nothing did.
-fn carry_out(place: &Place, errand: &Errand) -> Result<String, String> {
-    let Errand { pool, backend, mode } = errand;
-    let caller = place.caller(true).map_err(|error| format!("{error:#}"))?;
-    let (path, body) = order(pool, backend, mode);
-    let told = caller.call("PUT", &path, Some(&body)).map_err(|refused| match refused {
-        Refused::Problem(401, _) => {
-            "It needs the token: IDLEWAY_ADMIN_TOKEN or --token-file names it".to_owned()
+    /// Says of an order to which no answer has come that this is so.
+    fn complain_of_silence(&mut self, now: Instant) {
+        while let Some((who, outcome)) = self.errands.overdue(now) {
+            self.say(who, outcome, now);
         }
-        refused => refused.words(),
-    })?;
-    let taken = backend::Slots::of(&told["slots"]).taken();
-    Ok(match *mode {
-        "ready" => format!("{pool}/{backend} is brought back"),
-        "drain" if taken > 0 => {
-            format!("{pool}/{backend} drains: {} still taken", words::counted(taken, "slot is", "slots are"))
+    }
+
+    fn say(&mut self, who: String, outcome: Outcome, now: Instant) {
+        let (words, is_bad) = outcome.words();
+        self.view.tell(who, clean(&words), is_bad, now);
+        self.due(TYPED);
+    }
+
+    /// What has to be said of orders whose answers nobody waits for any more.
+    fn last_words(mut self, news: &Receiver<News>) -> impl Iterator<Item = String> {
+        for told in news.try_iter().take(ON_ITS_WAY) {
+            if let News::Ordered(number, outcome) = told {
+                self.errands.end(number, &outcome);
+            }
         }
-        "drain" => format!("{pool}/{backend} is drained: nothing is at work there"),
-        _ => format!("{pool}/{backend} is in maintenance"),
-    })
+        self.errands.left()
+    }
 }

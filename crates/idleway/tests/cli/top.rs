@@ -239,3 +239,47 @@ fn what_is_no_admin_api_is_said_at_once() {
         }
     }
 }
+
+/// The words on the screen, however they are broken into lines.
+fn flat(screen: &str) -> String {
+    screen.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn an_order_without_an_answer_is_told_of() {
+    if !needs_tmux() {
+        return;
+    }
+    let (backends, desk) = setting("silence");
+    let ports = backends.each_ref().map(|backend| format!(":{}", backend.url.rsplit(':').next().unwrap()));
+    let terminals = ["leaves", "waits"].map(|case| Terminal::run(case, &command(&desk, "")).unwrap());
+    for terminal in &terminals {
+        terminal.until("all is well", |screen| screen.starts_with("all is well"));
+        terminal.tmux(&["resize-window", "-x", "30", "-y", "12"]).unwrap();
+    }
+    // Now it answers nobody any more.
+    desk.gateway.running.signal("-STOP");
+    for terminal in &terminals {
+        terminal.press(&["d"]);
+        let screen = terminal.until("the question", |screen| has(screen, &["y yes  n no"]));
+        let is_asked = ports.iter().any(|port| has(&screen, &[" Drain def", &format!("{port}?")]));
+        assert!(is_asked, "{screen}");
+        terminal.press(&["y"]);
+        terminal.until("that it is on its way", |screen| flat(screen).contains(": it is told so"));
+    }
+    let [leaves, waits] = terminals;
+    let left = |terminal: &Terminal, key: &str| {
+        terminal.tmux(&["resize-window", "-x", "120", "-y", "40"]).unwrap();
+        terminal.press(&[key]);
+        terminal.until("the order, where the shell is again", |screen| {
+            let unknown = "no answer came to the order to drain it: it may be done yet";
+            has(screen, &["default/127.0.0.1:", unknown]) && has(screen, &["ended with 0"])
+        });
+    };
+    left(&leaves, "C-c");
+    waits.until("that no answer came", |screen| {
+        let came = |port| flat(screen).ends_with(&format!("{port}: no answer came: it may be done yet"));
+        ports.iter().any(came)
+    });
+    left(&waits, "q");
+}

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::errand::Errand;
 use super::picture::Picture;
-use super::view::{Dialog, Errand, View};
+use super::view::{Dialog, View};
 
 /// What a key comes to beyond what is seen.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +44,10 @@ impl View {
     /// `picture` is the one that is seen.
     pub(super) fn key(&mut self, key: KeyEvent, picture: &Picture, now: Instant) -> Act {
         let is_ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
-        self.notice = None;
+        // What came while something is written or asked was not seen yet.
+        if !matches!(self.dialog, Dialog::Filter | Dialog::Sure(_)) {
+            self.notice = None;
+        }
         match (&mut self.dialog, key.code) {
             (_, KeyCode::Char('c')) if is_ctrl => return Act::Quit,
             (_, KeyCode::Char('l')) if is_ctrl => return Act::Anew,
@@ -61,7 +65,9 @@ impl View {
                     }
                     KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => {
                         self.dialog = Dialog::None;
-                        self.tell("nothing was done".to_owned(), false, now);
+                        if self.notice.is_none() {
+                            self.tell(String::new(), "nothing was done".to_owned(), false, now);
+                        }
                     }
                     _ => {}
                 }
@@ -170,6 +176,19 @@ mod tests {
             assert_eq!(press(&mut view, &[Char('n')]), Act::Look);
             assert_eq!((&view.dialog, view.notice.is_some()), (&Dialog::None, true));
             assert_eq!(press(&mut view, &[Char(key), Char('y')]), Act::Order(errand));
+        }
+    }
+
+    #[test]
+    fn what_came_of_an_order_is_not_lost_behind_a_question() {
+        for (open, close) in [('d', Char('n')), ('/', Enter)] {
+            let mut view = View::default();
+            press(&mut view, &[Char(open)]);
+            view.tell("a/x".to_owned(), ": no answer came".to_owned(), true, Instant::now());
+            press(&mut view, &[Char(' '), close]);
+            assert_eq!(view.notice.as_ref().map(|notice| &*notice.who), Some("a/x"));
+            press(&mut view, &[Down]);
+            assert!(view.notice.is_none());
         }
     }
 

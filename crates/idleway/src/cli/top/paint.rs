@@ -53,6 +53,8 @@ struct Glyphs {
     elsewhere: &'static str,
     marker: &'static str,
     rule: &'static str,
+    /// Something is left out here.
+    ellipsis: &'static str,
     /// From nothing to the most.
     bars: &'static [&'static str],
 }
@@ -66,6 +68,7 @@ const UNICODE: Glyphs = Glyphs {
     elsewhere: "»",
     marker: "▸",
     rule: "─",
+    ellipsis: "…",
     bars: &["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
 };
 
@@ -78,6 +81,7 @@ const ASCII: Glyphs = Glyphs {
     elsewhere: ">",
     marker: ">",
     rule: "-",
+    ellipsis: "~",
     bars: &[],
 };
 
@@ -137,6 +141,30 @@ impl Paint {
 
     pub(super) fn rule(self) -> &'static str {
         self.glyphs.rule
+    }
+
+    pub(super) fn ellipsis(self) -> &'static str {
+        self.glyphs.ellipsis
+    }
+
+    /// What fits of a name: its end, where backends differ.
+    pub(super) fn ending(self, name: &str, width: usize) -> String {
+        self.shortened(name, width, 0)
+    }
+
+    /// What fits of a name: a little of its beginning, and its end.
+    pub(super) fn middle(self, name: &str, width: usize) -> String {
+        self.shortened(name, width, width.saturating_sub(1) / 3)
+    }
+
+    fn shortened(self, name: &str, width: usize, first: usize) -> String {
+        let length = name.chars().count();
+        if length <= width {
+            return name.to_owned();
+        }
+        let last = width.saturating_sub(1 + first);
+        let (head, tail) = (name.chars().take(first), name.chars().skip(length - last));
+        head.chain(self.glyphs.ellipsis.chars()).chain(tail).collect()
     }
 
     /// Numbers as bars beside each other; nothing where there are no glyphs for them.
@@ -226,6 +254,24 @@ mod tests {
             let distinct: std::collections::BTreeSet<_> = glyphs.iter().collect();
             assert_eq!(distinct.len(), CELLS.len(), "{glyphs:?}");
             assert!(CELLS.iter().all(|(cell, ..)| paint.cell(*cell).style.fg.is_none()));
+        }
+    }
+
+    #[test]
+    fn a_name_is_shortened_where_it_differs_least() {
+        let name = "workers/10.0.0.3:6000";
+        for (is_unicode, ending, middle) in [(true, "….3:6000", "wo…:6000"), (false, "~.3:6000", "wo~:6000")]
+        {
+            let paint = Paint::new(false, is_unicode);
+            assert_eq!(
+                (paint.ending(name, 8), paint.middle(name, 8)),
+                (ending.to_owned(), middle.to_owned())
+            );
+            assert_eq!((&*paint.ending(name, 21), &*paint.middle(name, 21)), (name, name));
+            for width in 1..30 {
+                let shortened = [paint.ending(name, width), paint.middle(name, width)];
+                assert!(shortened.iter().all(|name| name.chars().count() == width.min(21)), "{shortened:?}");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The picture, on a terminal of whatever size.
 
+mod foot;
 mod list;
 mod panel;
 
@@ -7,7 +8,6 @@ use std::time::Instant;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
@@ -39,7 +39,7 @@ struct Parts {
     rule: Rect,
     events: Rect,
     legend: Rect,
-    keys: Rect,
+    foot: Rect,
 }
 
 impl Scene<'_> {
@@ -53,7 +53,10 @@ impl Scene<'_> {
         let area = frame.area();
         // Where it is often too long for a line, it always has two: nothing jumps when it grows.
         let is_long = area.width < 100 || sentence.chars().count() > usize::from(area.width);
-        let parts = Parts::of(area, is_long, self.picture.events.len());
+        let foot = foot::foot(view, area.width, Parts::most_at_foot(area), self.paint);
+        // Nobody says yes to what he does not see.
+        let is_asked = matches!(view.dialog, Dialog::Sure(_));
+        let parts = Parts::of(area, is_long, self.picture.events.len(), foot.len(), is_asked);
         // What is not known to be so any more does not shine.
         let style = if self.lost.is_some() { self.paint.quiet() } else { self.paint.level(level) };
         frame.render_widget(
@@ -82,7 +85,7 @@ impl Scene<'_> {
         frame.render_widget(Line::styled(rule, self.paint.quiet()), parts.rule);
         self.events(clock, frame, parts.events);
         frame.render_widget(self.legend(parts.legend.width), parts.legend);
-        frame.render_widget(self.keys(view, parts.keys.width), parts.keys);
+        frame.render_widget(Paragraph::new(foot), parts.foot);
     }
 
     /// Where this is, and how it is looked at; first of all that it is no longer so.
@@ -138,62 +141,25 @@ impl Scene<'_> {
         }
         Line::from(spans)
     }
-
-    /// What is asked, what came of it, or what can be pressed.
-    fn keys(&self, view: &View, width: u16) -> Line<'static> {
-        let paint = self.paint;
-        match (&view.dialog, &view.notice) {
-            (Dialog::Filter, _) => Line::from(vec![
-                Span::styled(format!("filter: {}", view.filter), ratatui::style::Style::new()),
-                Span::styled(" ", Modifier::REVERSED),
-                Span::styled("  Enter keeps it, Esc clears it", paint.quiet()),
-            ]),
-            (Dialog::Sure(errand), _) => {
-                let what = match errand.mode {
-                    "drain" => "Drain",
-                    "ready" => "Bring back",
-                    _ => "Set to maintenance",
-                };
-                let who = format!("{}/{}", errand.pool, errand.backend);
-                Line::styled(format!(" {what} {who}?  y yes  n no "), paint.loud())
-            }
-            (_, Some(notice)) if notice.is_bad => Line::styled(notice.words.clone(), paint.bad()),
-            (_, Some(notice)) => Line::styled(notice.words.clone(), Modifier::BOLD),
-            (Dialog::Help, _) => Line::styled("any key goes back", paint.quiet()),
-            (Dialog::Work(_), _) => {
-                hints(&[("Esc", "back"), ("d", "drain"), ("r", "ready"), ("m", "maintenance")], paint)
-            }
-            (Dialog::None, _) => {
-                // The last ones go first where there is too little room.
-                let all = [
-                    ("q", "quit"),
-                    ("?", "help"),
-                    ("s", "order"),
-                    ("d", "drain"),
-                    ("/", "filter"),
-                    ("Enter", "work"),
-                    ("r", "ready"),
-                    ("m", "maintenance"),
-                    ("p", "hold still"),
-                ];
-                let mut room = usize::from(width);
-                let fits = all.iter().take_while(|(key, what)| {
-                    let needs = key.len() + 1 + what.len();
-                    let is_room = room >= needs;
-                    room = room.saturating_sub(needs + 2);
-                    is_room
-                });
-                hints(&all[..fits.count()], paint)
-            }
-        }
-    }
 }
 
 impl Parts {
+    /// How many lines there may be at the foot.
+    fn most_at_foot(area: Rect) -> usize {
+        match area.height {
+            0..4 => 1,
+            4..8 => 2,
+            8..16 => 3,
+            _ => 4,
+        }
+    }
+
     /// What matters less goes first where there is too little room.
-    fn of(area: Rect, is_long: bool, events: usize) -> Self {
+    fn of(area: Rect, is_long: bool, events: usize, foot: usize, is_asked: bool) -> Self {
         let height = area.height;
-        let verdict = if is_long && height >= 10 { 2 } else { 1 };
+        let foot =
+            if height >= 3 || is_asked { u16::try_from(foot).unwrap_or(height).min(height) } else { 0 };
+        let verdict = if is_long && height >= 10 { 2 } else { 1 }.min(height - foot);
         let about = u16::from(height >= 4);
         let space = u16::from(height >= 16);
         let most = match height {
@@ -204,8 +170,8 @@ impl Parts {
         };
         let events = u16::try_from(events.max(1)).unwrap_or(most).min(most);
         let heights = [verdict, about, space];
-        let below = [u16::from(events > 0), events, u16::from(height >= 12), u16::from(height >= 3)];
-        let [verdict, about, _, body, rule, events, legend, keys] = Layout::vertical(
+        let below = [u16::from(events > 0), events, u16::from(height >= 12), foot];
+        let [verdict, about, _, body, rule, events, legend, foot] = Layout::vertical(
             heights
                 .map(Constraint::Length)
                 .into_iter()
@@ -213,17 +179,8 @@ impl Parts {
                 .chain(below.map(Constraint::Length)),
         )
         .areas(area);
-        Self { verdict, about, body, rule, events, legend, keys }
+        Self { verdict, about, body, rule, events, legend, foot }
     }
-}
-
-fn hints(keys: &[(&'static str, &'static str)], paint: Paint) -> Line<'static> {
-    let mut spans = Vec::new();
-    for (key, what) in keys {
-        spans.push(Span::styled(*key, Modifier::BOLD));
-        spans.push(Span::styled(format!(" {what}  "), paint.quiet()));
-    }
-    Line::from(spans)
 }
 
 /// Coarse, so that it does not run.

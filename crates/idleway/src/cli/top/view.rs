@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::errand::Errand;
 use super::picture::Picture;
 use super::pool::Pool;
 use super::words;
@@ -48,17 +49,12 @@ pub(super) enum Dialog {
     Help,
 }
 
-/// A backend, and the mode it is to have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Errand {
-    pub(super) pool: String,
-    pub(super) backend: String,
-    pub(super) mode: &'static str,
-}
-
-/// What came of an order.
+/// What came of an order, or of a key.
 #[derive(Debug)]
 pub(super) struct Notice {
+    /// The backend that it is about, as it may be shortened; nothing where it is about none.
+    pub(super) who: String,
+    /// What follows that name.
     pub(super) words: String,
     pub(super) is_bad: bool,
     pub(super) since: Instant,
@@ -174,13 +170,14 @@ impl View {
         }
     }
 
-    pub(super) fn tell(&mut self, words: String, is_bad: bool, now: Instant) {
-        self.notice = Some(Notice { words, is_bad, since: now });
+    pub(super) fn tell(&mut self, who: String, words: String, is_bad: bool, now: Instant) {
+        self.notice = Some(Notice { who, words, is_bad, since: now });
     }
 
-    /// Whether there was a notice that has stood there for long enough.
+    /// Whether there was a notice that has stood there for long enough. What is bad stands there until a key is pressed.
     pub(super) fn forget(&mut self, now: Instant) -> bool {
-        let is_old = |notice: &mut Notice| now.saturating_duration_since(notice.since) >= SHOWN;
+        let is_old =
+            |notice: &mut Notice| !notice.is_bad && now.saturating_duration_since(notice.since) >= SHOWN;
         self.notice.take_if(is_old).is_some()
     }
 }

@@ -158,7 +158,7 @@ fn backend(
     clock: f64,
     paint: Paint,
 ) -> Line<'static> {
-    let name = ending(&backend.name, columns.name);
+    let name = paint.ending(&backend.name, columns.name);
     let state = words::state(backend);
     let marked = if is_selected { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
     let mut spans = vec![
@@ -200,14 +200,4 @@ fn slots(backend: &Backend, room: usize, paint: Option<Paint>) -> (Vec<Span<'sta
     }
     let width = spans.iter().map(Span::width).sum();
     (spans, width)
-}
-
-/// What fits of a name: its end, where backends differ.
-fn ending(name: &str, width: usize) -> String {
-    let length = name.chars().count();
-    if length <= width {
-        return name.to_owned();
-    }
-    let kept: String = name.chars().skip(length - width.saturating_sub(1)).collect();
-    format!("~{kept}")
 }

@@ -5,7 +5,8 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 use serde_json::{Value, json};
 
-use super::super::view::{Errand, Order};
+use super::super::errand::Errand;
+use super::super::view::Order;
 use super::*;
 
 fn told() -> Value {
@@ -154,8 +155,8 @@ fn what_is_asked_stands_where_the_keys_are() {
     assert_eq!(last(&mut view), "filter: nowhere   Enter keeps it, Esc clears it");
     assert_eq!(shown(100, 20, &mut view, |_| {})[4], "nothing contains \"nowhere\"; Esc shows all");
     let mut view = View::default();
-    view.tell("done".to_owned(), false, Instant::now());
-    assert_eq!(last(&mut view), "done");
+    view.tell("a/b".to_owned(), " is done".to_owned(), false, Instant::now());
+    assert_eq!(last(&mut view), "a/b is done");
 }
 
 #[test]
@@ -212,4 +213,66 @@ fn a_pool_that_refuses_is_seen_before_the_quiet_ones() {
     assert!(!seen(&picture));
     picture.apply("change", &json!({ "points": { "refuses": [[95.0, 10, 1, 0]] } }), now);
     assert!(seen(&picture));
+}
+
+/// The lines at the foot of a terminal of this size, from the one on which the name begins.
+fn foot(width: u16, height: u16, is_unicode: bool, mut view: View) -> Vec<String> {
+    let paint = Paint::new(false, is_unicode);
+    let mut lines = shown(width, height, &mut view, |scene| scene.paint = paint);
+    let begins = lines.iter().rposition(|line| line.contains("ba"));
+    lines.split_off(begins.unwrap_or_default())
+}
+
+#[test]
+fn what_is_asked_is_seen_however_narrow_it_is() {
+    for mode in ["drain", "ready", "maintenance"] {
+        for (is_unicode, ellipsis) in [(true, '…'), (false, '~')] {
+            for (width, height) in
+                [(120, 40), (80, 24), (40, 10), (40, 3), (30, 24), (30, 10), (30, 4), (30, 2), (30, 1)]
+            {
+                let errand = Errand {
+                    pool: "bay-7-of-the-workers".to_owned(),
+                    backend: "render-12.internal:60001".to_owned(),
+                    mode,
+                };
+                let view = View { dialog: Dialog::Sure(errand), ..View::default() };
+                let lines = foot(width, height, is_unicode, view);
+                let said = lines.join(" ");
+                let what = match mode {
+                    "drain" => "Drain ba",
+                    "ready" => "Bring back ba",
+                    _ => "aintenance ba",
+                };
+                assert!(said.contains(what) && said.contains(":60001?"), "{width}x{height}: {lines:?}");
+                let is_answered = said.contains("y yes  n no") || said.ends_with("y/n");
+                assert!(is_answered && lines.len() <= 2, "{width}x{height}: {lines:?}");
+                assert_eq!(said.contains(ellipsis), width < 80, "{width}x{height}: {lines:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_came_of_it_is_seen_however_narrow_it_is() {
+    let words = [
+        " drains: 2 slots are still taken",
+        ": not done. It needs the token: IDLEWAY_ADMIN_TOKEN or --token-file names it",
+        ": no answer came: it may be done yet",
+    ];
+    for words in words {
+        for (width, height) in [(120, 40), (80, 24), (40, 24), (40, 10), (30, 24), (30, 16)] {
+            let mut view = View::default();
+            let who = "bay-7-of-the-workers/render-12.internal:60001";
+            view.tell(who.to_owned(), words.to_owned(), true, Instant::now());
+            let lines = foot(width, height, true, view);
+            let said = lines.join(" ");
+            let end = words.rsplit(": ").next().unwrap_or_default().trim_start();
+            assert!(said.contains(":60001") && said.ends_with(end), "{width}x{height}: {lines:?}");
+        }
+        // Where it cannot be, that is seen, and the backend's end all the same.
+        let mut view = View::default();
+        view.tell("bay-7/render-12.internal:60001".to_owned(), words.to_owned(), true, Instant::now());
+        let lines = foot(30, 3, true, view);
+        assert!(lines[0].contains(":60001") && lines[0].ends_with('…'), "{lines:?}");
+    }
 }
