@@ -276,14 +276,17 @@ mod tests {
 
     /// What is said of somebody who answers so, and the exit code.
     fn said_of(answer: &'static str, patience: Duration) -> (String, u8) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         // It says no more than that, but stays.
-        let answering = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
+        said_of_one(patience, |mut stream| {
             stream.write_all(answer.as_bytes()).unwrap();
             let _ = stream.read_to_end(&mut Vec::new());
-        });
+        })
+    }
+
+    fn said_of_one(patience: Duration, answer: impl FnOnce(TcpStream) + Send + 'static) -> (String, u8) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answering = thread::spawn(move || answer(listener.accept().unwrap().0));
         let caller = Caller::new(&url, None, false).unwrap();
         let refused = caller.listen_within(patience, "/v1/watch", |kind, _| kind == "whole").unwrap_err();
         answering.join().unwrap();
@@ -341,5 +344,17 @@ mod tests {
             let expected = ("URL: it is silent".to_owned(), 69);
             assert_eq!(said_of(answer, Duration::from_millis(50)), expected, "{answer}");
         }
+        // Nor is one waited for who goes on with it; here he does for far longer than that.
+        let pings = |mut stream: TcpStream| {
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+            for _ in 0..1000 {
+                let _ = stream.read(&mut [0; 4096]);
+                if stream.write_all(b": ping\n\n").is_err() {
+                    return;
+                }
+            }
+        };
+        assert_eq!(said_of_one(Duration::from_millis(50), pings), ("URL: it is silent".to_owned(), 69));
     }
 }
