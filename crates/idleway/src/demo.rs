@@ -229,6 +229,8 @@ impl Show {
                     play(*scene, &load, &mut backends, delay);
                 }
             }
+            // Nobody waits for what is left of the show.
+            load.leave();
             backends
         })?;
         Ok(Self { end, thread, wave })

@@ -1,10 +1,11 @@
 //! `idleway load`: a gentle and changing load for any gateway, and what became of it.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -106,6 +107,7 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
 pub(crate) struct Load {
     tickets: SyncSender<String>,
     pub(crate) counts: Arc<Counts>,
+    under_way: Arc<UnderWay>,
 }
 
 /// Requests that are sent off again and again.
@@ -142,14 +144,16 @@ impl Load {
         // A ticket is a path. As many wait for a client as there are clients; what is more is left out.
         let (tickets, taken) = sync_channel(clients);
         let (taken, counts) = (Arc::new(Mutex::new(taken)), Arc::new(Counts::default()));
-        let keys = Arc::new(Keys::new());
+        let (keys, under_way) = (Arc::new(Keys::new()), Arc::new(UnderWay::default()));
         for _ in 0..clients {
             let (taken, counts, authority) = (Arc::clone(&taken), Arc::clone(&counts), authority.to_owned());
-            let keys = Arc::clone(&keys);
+            let (keys, under_way) = (Arc::clone(&keys), Arc::clone(&under_way));
             let client = move || {
                 while let Some(path) = next(&taken) {
                     counts.at_work.fetch_add(1, Ordering::Relaxed);
-                    counts.note(&ask(address, &authority, &path, &keys.next()));
+                    let key = keys.next();
+                    counts.note(&ask(address, &authority, &path, &key, &under_way));
+                    under_way.forget(&key);
                     counts.at_work.fetch_sub(1, Ordering::Relaxed);
                 }
             };
@@ -158,7 +162,12 @@ impl Load {
                 .spawn(client)
                 .context("there is no thread to be had")?;
         }
-        Ok(Self { tickets, counts })
+        Ok(Self { tickets, counts, under_way })
+    }
+
+    /// Leaves: whatever is under way is asked for no more, and nothing is from now on.
+    pub(crate) fn leave(&self) {
+        self.under_way.cut();
     }
 
     /// Has so many requests sent now. Those for which no client is free are left out, and counted.
@@ -225,9 +234,52 @@ impl Keys {
     }
 }
 
-fn ask(address: SocketAddr, authority: &str, path: &str, key: &str) -> io::Result<Option<u16>> {
+/// The connections of those requests that are under way, by their keys; none at all once they are cut.
+#[derive(Debug)]
+struct UnderWay(Mutex<Option<HashMap<String, TcpStream>>>);
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self(Mutex::new(Some(HashMap::new())))
+    }
+}
+
+impl UnderWay {
+    fn note(&self, key: &str, stream: &TcpStream) -> io::Result<()> {
+        let stream = stream.try_clone()?;
+        match &mut *self.all() {
+            Some(all) => _ = all.insert(key.to_owned(), stream),
+            None => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+        Ok(())
+    }
+
+    fn forget(&self, key: &str) {
+        self.all().as_mut().map(|all| all.remove(key));
+    }
+
+    fn cut(&self) {
+        for (_, stream) in self.all().take().into_iter().flatten() {
+            // Whoever reads from it finds its end, and closes it. One that has ended is gone.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Option<HashMap<String, TcpStream>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ask(
+    address: SocketAddr,
+    authority: &str,
+    path: &str,
+    key: &str,
+    under_way: &UnderWay,
+) -> io::Result<Option<u16>> {
     const BODY: &str = "{\"task\": \"load\"}";
     let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
+    under_way.note(key, &stream)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut request = Vec::new();
@@ -334,5 +386,35 @@ impl std::fmt::Display for Counts {
             count(at_work),
             count(left_out)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn who_leaves_asks_for_nothing_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let load = Load::start(&format!("http://{}", listener.local_addr().unwrap()), 2).unwrap();
+        load.send(2, "/a");
+        let mut held = [0; 2].map(|_| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut sent = [0; 7];
+            stream.read_exact(&mut sent).unwrap();
+            assert_eq!(&sent, b"POST /a");
+            stream
+        });
+        load.leave();
+        for stream in &mut held {
+            // To its end: nobody waits for the answer.
+            stream.read_to_end(&mut Vec::new()).unwrap();
+        }
+        load.send(1, "/b");
+        let mut sent = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut sent).unwrap();
+        assert!(sent.is_empty(), "{sent:?}");
     }
 }
