@@ -172,7 +172,7 @@ function drawCard(card, backend, now, downSince) {
   const told = works.map((work) => {
     const row = element("p");
     row.append(`${workWords(work)} `, age(work.since_unix_seconds, now));
-    const whose = work.key ? ` key ${work.key}` : work.client ? ` ${work.client}` : "";
+    const whose = work.key ? ` key ${work.key}` : work.client ? ` from ${work.client}` : "";
     if (whose) row.append(Object.assign(element("span", "quiet"), { textContent: whose }));
     row.title = workTitle(work);
     return row;
