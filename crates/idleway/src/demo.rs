@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use idleway::Stop;
-use idleway::config::{HttpProbe, Overrides, ProbeKind, ProbePlan};
+use idleway::config::{AdminPlan, HttpProbe, Overrides, ProbeKind, ProbePlan};
 
 use crate::cli::{self, AddressOrOff, Failure, say};
 use crate::desk::{Desk, Door};
@@ -102,7 +102,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
         plan.admin.listen = admin;
     }
     let admin = plan.admin.clone();
-    let door = Door::open(&admin)?;
+    let door = Door::open(&admin, |to| format!("--admin {to}"))?;
     let gateway = cli::start(plan)?;
     log::count_losses(gateway.handle());
     let desk = door.map(|door| door.staff(&admin, gateway.handle(), None)).transpose()?;
@@ -152,7 +152,10 @@ fn welcome(url: &str, dashboard: Option<&str>, backends: &[Backend], args: &Demo
     let (pid, witness) = backends.first().map_or((0, ""), |first| (first.child.id(), first.url.as_str()));
     let post = format!("curl -X POST {url}/process -H 'Content-Type: application/json'");
     let dashboard = dashboard.map_or_else(String::new, |dashboard| {
-        format!("\nThe dashboard, where you may change something by this address once (or `idleway top`):\n\n  {dashboard}\n")
+        let at = dashboard.split("/#").next().unwrap_or_default();
+        let is_usual = at == listener::url(AdminPlan::LISTEN);
+        let top = if is_usual { "idleway top".to_owned() } else { format!("idleway top --admin {at}") };
+        format!("\nThe dashboard, where you may change something by this address once (or `{top}`):\n\n  {dashboard}\n")
     });
     let load = match args.no_load {
         true => "",

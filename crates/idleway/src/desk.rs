@@ -70,15 +70,20 @@ impl Door {
         socket.filter(|_| is_the_same).map(Self)
     }
 
-    /// Listens where the Plan says; none where it says nowhere. That the default address is taken is no reason not to serve.
+    /// Listens where the Plan says, or what to write `instead` is told; none where it says nowhere. That the default address is taken is no reason not to serve.
     ///
     /// # Errors
     /// Another address cannot be listened on.
-    pub(crate) fn open(plan: &AdminPlan) -> anyhow::Result<Option<Self>> {
-        plan.listen.map_or(Ok(None), |address| Self::at(address, address == AdminPlan::LISTEN))
+    pub(crate) fn open(plan: &AdminPlan, instead: fn(SocketAddr) -> String) -> anyhow::Result<Option<Self>> {
+        let at = |address| Self::at(address, address == AdminPlan::LISTEN, instead);
+        plan.listen.map_or(Ok(None), at)
     }
 
-    fn at(address: SocketAddr, is_usual: bool) -> anyhow::Result<Option<Self>> {
+    fn at(
+        address: SocketAddr,
+        is_usual: bool,
+        instead: fn(SocketAddr) -> String,
+    ) -> anyhow::Result<Option<Self>> {
         match listener::listen(address) {
             Ok(socket) => Ok(Some(Self(socket))),
             Err(error) if is_usual => {
@@ -89,7 +94,7 @@ impl Door {
                 Ok(None)
             }
             Err(error) => {
-                let explained = listener::explain(address, &error, |to| format!("admin = \"{to}\""));
+                let explained = listener::explain(address, &error, instead);
                 Err(explained.context("the admin API"))
             }
         }
@@ -149,14 +154,19 @@ fn token_of(address: SocketAddr, options: &mut Options) -> Option<TokenFile> {
 mod tests {
     use super::*;
 
+    fn instead(to: SocketAddr) -> String {
+        format!("--admin {to}")
+    }
+
     #[test]
     fn only_the_default_address_may_be_taken() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        assert!(Door::at(address, true).unwrap().is_none());
-        let told = format!("{:#}", Door::at(address, false).unwrap_err());
+        assert!(Door::at(address, true, instead).unwrap().is_none());
+        let told = format!("{:#}", Door::at(address, false, instead).unwrap_err());
         assert!(told.starts_with(&format!("the admin API: {address} is taken by another program")), "{told}");
+        assert!(told.contains("choose another port: --admin 127.0.0.1:"), "{told}");
         drop(taken);
-        assert!(Door::at(address, false).unwrap().is_some());
+        assert!(Door::at(address, false, instead).unwrap().is_some());
     }
 }

@@ -16,6 +16,8 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "admin")]
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
@@ -72,6 +74,9 @@ pub(crate) struct Live {
     keys: Keys,
     hook: Option<Arc<dyn Hook>>,
     events: broadcast::Sender<Event>,
+    /// What has happened since the beginning, for the first one who asks.
+    #[cfg(feature = "admin")]
+    first_events: Mutex<Option<Events>>,
 }
 
 /// The source of keys for backends: none is given twice.
@@ -87,6 +92,7 @@ impl Keys {
 impl Live {
     /// The Plan at work, with pools that have no backends yet.
     pub(crate) fn new(plan: Plan, hook: Option<Arc<dyn Hook>>) -> Arc<Self> {
+        let events = broadcast::Sender::new(KEPT);
         Arc::new(Self {
             budget: Budget::new(plan.limits.buffered),
             current: ArcSwap::from_pointee(Snapshot::new(plan, None)),
@@ -103,7 +109,9 @@ impl Live {
             via: format!("1.1 idleway-{}", RandomHex::<8>::new().as_str()),
             keys: Keys::default(),
             hook,
-            events: broadcast::Sender::new(KEPT),
+            #[cfg(feature = "admin")]
+            first_events: Mutex::new(Some(Events::new(events.subscribe()))),
+            events,
         })
     }
 
@@ -242,6 +250,14 @@ impl Live {
     /// What happens from now on.
     pub(crate) fn events(&self) -> Events {
         Events::new(self.events.subscribe())
+    }
+
+    /// What has happened so far too, as far as it is kept. For one, who asks early: another one, or a later one, is told what
+    /// happens from now on.
+    #[cfg(feature = "admin")]
+    pub(crate) fn events_from_the_start(&self) -> Events {
+        let first = self.first_events.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.unwrap_or_else(|| self.events())
     }
 
     pub(crate) fn keys(&self) -> &Keys {

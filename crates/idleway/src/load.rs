@@ -151,6 +151,7 @@ impl Load {
             let client = move || {
                 while let Some(path) = next(&taken) {
                     counts.at_work.fetch_add(1, Ordering::Relaxed);
+                    counts.waiting.fetch_sub(1, Ordering::Relaxed);
                     let key = keys.next();
                     counts.note(&ask(address, &authority, &path, &key, &under_way));
                     under_way.forget(&key);
@@ -207,7 +208,10 @@ fn swell(tickets: &SyncSender<String>, counts: &Counts, ended: &Receiver<()>, ra
 
 fn send(tickets: &SyncSender<String>, counts: &Counts, count: usize, path: &str) {
     for _ in 0..count {
+        // Before anybody takes it.
+        counts.waiting.fetch_add(1, Ordering::Relaxed);
         if tickets.try_send(path.to_owned()).is_err() {
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
             counts.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -357,6 +361,8 @@ pub(crate) struct Counts {
     failed: AtomicU64,
     unanswered: AtomicU64,
     left_out: AtomicU64,
+    /// For a client that is free.
+    waiting: AtomicU64,
     at_work: AtomicU64,
 }
 
@@ -375,15 +381,16 @@ impl Counts {
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Self { well, refused, failed, unanswered, left_out, at_work } = self;
+        let Self { well, refused, failed, unanswered, left_out, waiting, at_work } = self;
         write!(
             f,
-            "{} answered, {} refused (429 or 503), {} failed, {} without an answer, {} under way, {} left out",
+            "{} answered, {} refused (429 or 503), {} failed, {} without an answer, {} under way, {} not sent yet, {} left out",
             count(well),
             count(refused),
             count(failed),
             count(unanswered),
             count(at_work),
+            count(waiting),
             count(left_out)
         )
     }

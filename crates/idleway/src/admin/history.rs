@@ -69,6 +69,8 @@ impl History {
                 sums.requests += count;
                 sums.failed += if code.starts_with('5') { count } else { 0 };
             }
+            // The status was a good one, and the answer was none.
+            sums.failed += series.cut();
             for (reason, count) in series.rejected().filter(|(reason, _)| is_refusal(reason)) {
                 sums.refused += count;
                 // What was refused is told as that, and not as failed too.

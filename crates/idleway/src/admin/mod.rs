@@ -115,6 +115,13 @@ struct Desk {
     since: Instant,
 }
 
+impl Desk {
+    /// What whoever changes something has to say now.
+    fn token(&self) -> Option<AdminToken> {
+        self.gateway.live().snapshot().plan.admin.token.clone().or_else(|| self.token.clone())
+    }
+}
+
 impl Admin {
     /// Answers on this socket, which listens already, for as long as the gateway lives and this is held.
     ///
@@ -133,8 +140,8 @@ impl Admin {
         }
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // From here on: what happens before the thread has begun is told too.
-        let events = gateway.live().events();
+        // What has happened before the thread has begun is told too.
+        let events = gateway.live().events_from_the_start();
         let sessions = Arc::new(Sessions::new(address.port()));
         let desk = Desk {
             gateway,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use http::header::{CONTENT_TYPE, COOKIE, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -110,7 +110,10 @@ async fn served(
         Wanted::Watch if request.method() == Method::HEAD => {
             Ok(answer::text("text/event-stream", String::new()))
         }
-        Wanted::Watch => desk.viewers.admit(leash).map(answer::stream).ok_or(Problem::Viewers),
+        Wanted::Watch => {
+            let watching = desk.viewers.admit(leash, request.headers().get(COOKIE).cloned());
+            watching.map(answer::stream).ok_or(Problem::Viewers)
+        }
         Wanted::Session => {
             let may_change = token.and_then(|token| desk.sessions.of(request.headers(), token));
             let may_change = may_change == Some(Rights::Change);
@@ -121,6 +124,7 @@ async fn served(
         }
         Wanted::SignOut => {
             desk.sessions.close(request.headers());
+            request.headers().get(COOKIE).into_iter().for_each(|cookie| desk.viewers.dismiss_by(cookie));
             Ok(answer::json(StatusCode::OK, &json!({ "may_change": false })))
         }
         _ => looked_at(desk, wanted, &names, request.uri().query()).await,

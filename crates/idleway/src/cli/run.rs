@@ -191,14 +191,14 @@ fn begin(plan: Plan, admin: &AdminPlan, rights: &Rights<'_>) -> Result<Begun, Fa
     {
         let door = match Door::inherited(admin, before.take_admin()) {
             Some(door) => Some(door),
-            None => Door::open(admin)?,
+            None => Door::open(admin, |to| format!("admin = \"{to}\", or --admin {to}"))?,
         };
         let (gateway, succession, place) = follow(before, plan, rights, path)?;
         return Ok(Begun { gateway, door, succession: Some(succession), place: Some(place) });
     }
     let door = match opened.admin.take() {
         Some(socket) => Some(Door::of(socket)),
-        None => Door::open(admin)?,
+        None => Door::open(admin, |to| format!("admin = \"{to}\", or --admin {to}"))?,
     };
     let socket = match opened.clients.take() {
         Some(socket) => socket,

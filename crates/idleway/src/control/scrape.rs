@@ -159,6 +159,14 @@ fn requests(page: &mut Page, series: &[Arc<Series>]) {
             page.sample(&[("route", &series.route), ("pool", &series.pool), ("phase", phase.name())], count);
         }
     }
+    page.metric(
+        "idleway_answers_cut_total",
+        "counter",
+        "Answers that had begun and broke off, by no doing of the client.",
+    );
+    for series in series {
+        page.sample(&[("route", &series.route), ("pool", &series.pool)], series.cut());
+    }
 }
 
 /// A number of a pool.

@@ -61,6 +61,8 @@ pub(crate) struct Ended {
     pub(crate) rejected: Option<&'static str>,
     /// The client left.
     pub(crate) departed: Option<Phase>,
+    /// Its answer had begun, and broke off by no doing of the client.
+    pub(crate) is_cut: bool,
 }
 
 /// The counts of one route, in a part for each core: no two cores write to one line of their caches.
@@ -79,6 +81,7 @@ struct Part {
     codes: [AtomicU64; NUMBERS],
     rejected: [AtomicU64; Reject::NAMES.len()],
     departed: [AtomicU64; Phase::ALL.len()],
+    cut: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
     total: Buckets,
@@ -95,6 +98,7 @@ impl Default for Part {
             codes: std::array::from_fn(|_| AtomicU64::default()),
             rejected: std::array::from_fn(|_| AtomicU64::default()),
             departed: Default::default(),
+            cut: AtomicU64::default(),
             received: AtomicU64::default(),
             sent: AtomicU64::default(),
             total: Buckets::default(),
@@ -140,6 +144,9 @@ impl Series {
         if let Some(phase) = ended.departed {
             add(&part.departed[phase as usize], 1);
         }
+        if ended.is_cut {
+            add(&part.cut, 1);
+        }
     }
 
     /// Counts work that held its Slot for so long.
@@ -171,6 +178,11 @@ impl Series {
     /// How many clients left, by where they were.
     pub(crate) fn departed(&self) -> impl Iterator<Item = (Phase, u64)> {
         Phase::ALL.into_iter().map(|phase| (phase, self.sum(|part| &part.departed[phase as usize])))
+    }
+
+    /// How many answers broke off.
+    pub(crate) fn cut(&self) -> u64 {
+        self.sum(|part| &part.cut)
     }
 
     /// Bytes of requests' bodies.

@@ -225,6 +225,7 @@ impl<'a> Record<'a> {
             sent: self.sent,
             rejected: self.rejected,
             departed: self.departed,
+            is_cut: self.is_cut && self.answered.is_some(),
         });
     }
 

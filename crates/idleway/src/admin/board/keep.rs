@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::super::Desk;
 use super::Board;
+use crate::config::AdminToken;
 
 /// The pause between two looks: the longest, the shortest, and how much longer than a look has taken. So however much there is to be
 /// looked at, it costs no more than a hundredth of one core.
@@ -20,11 +21,20 @@ const BEAT: Duration = Duration::from_secs(2);
 pub(in crate::admin) async fn keep(desk: &Desk) {
     let mut board = Board::default();
     let mut told = Instant::now();
+    let mut token = desk.token();
     loop {
         if !desk.viewers.are_there() {
             desk.viewers.another().await;
         }
         let begun = Instant::now();
+        let now = desk.token();
+        if std::mem::replace(&mut token, now.clone()).as_ref().map(AdminToken::as_str)
+            != now.as_ref().map(AdminToken::as_str)
+        {
+            // They looked on by the word of before.
+            desk.viewers.dismiss();
+            continue;
+        }
         let next = Board::look(desk, &board);
         let mut change = next.since(&board, desk);
         next.without(&board, &mut change);
@@ -45,7 +55,8 @@ pub(in crate::admin) async fn keep(desk: &Desk) {
 }
 
 fn message(kind: &str, told: &impl Serialize) -> Bytes {
-    let mut message = format!("event: {kind}\ndata: ").into_bytes();
+    // Who is cut off comes back soon.
+    let mut message = format!("retry: 500\nevent: {kind}\ndata: ").into_bytes();
     // Shapes of texts and numbers, without a line's end: there is nothing that could not be written.
     let _ = serde_json::to_writer(&mut message, told);
     message.extend_from_slice(b"\n\n");

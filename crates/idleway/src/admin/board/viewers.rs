@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use hyper::body::{Body, Frame};
 use tokio::sync::{Notify, mpsc};
 
@@ -33,6 +34,8 @@ struct Viewer {
     is_behind: bool,
     /// When it took a message last.
     took: Instant,
+    /// By which it may, where it sent one.
+    cookie: Option<HeaderValue>,
     leash: Arc<Leash>,
 }
 
@@ -42,7 +45,11 @@ pub(in crate::admin) struct Watching(mpsc::Receiver<Bytes>);
 
 impl Viewers {
     /// Another one; none where there are too many.
-    pub(in crate::admin) fn admit(&self, leash: &Arc<Leash>) -> Option<Watching> {
+    pub(in crate::admin) fn admit(
+        &self,
+        leash: &Arc<Leash>,
+        cookie: Option<HeaderValue>,
+    ) -> Option<Watching> {
         let mut all = self.all();
         all.retain(|viewer| !viewer.messages.is_closed());
         if all.len() >= MOST {
@@ -50,7 +57,13 @@ impl Viewers {
         }
         let (messages, told) = mpsc::channel(WAITING);
         leash.watch();
-        all.push(Viewer { messages, is_behind: true, took: Instant::now(), leash: Arc::clone(leash) });
+        all.push(Viewer {
+            messages,
+            is_behind: true,
+            took: Instant::now(),
+            cookie,
+            leash: Arc::clone(leash),
+        });
         self.has_come.notify_one();
         Some(Watching(told))
     }
@@ -85,6 +98,17 @@ impl Viewers {
                 }
             }
         });
+    }
+
+    /// Nobody looks on any more: who may is asked anew.
+    pub(in crate::admin) fn dismiss(&self) {
+        self.all().drain(..).for_each(|viewer| viewer.leash.cut());
+    }
+
+    /// Whoever looks on by this cookie does no more: who signs out, signs out all its tabs.
+    pub(in crate::admin) fn dismiss_by(&self, cookie: &HeaderValue) {
+        let is_it = |viewer: &mut Viewer| viewer.cookie.as_ref() == Some(cookie);
+        self.all().extract_if(.., is_it).for_each(|viewer| viewer.leash.cut());
     }
 
     /// Whether anybody looks on.
@@ -125,10 +149,10 @@ mod tests {
     #[test]
     fn who_comes_is_told_everything_and_then_what_changes() {
         let viewers = Viewers::default();
-        let mut one = viewers.admit(&Arc::default()).unwrap();
+        let mut one = viewers.admit(&Arc::default(), None).unwrap();
         let (change, whole) = (Bytes::from("change"), || Bytes::from("whole"));
         viewers.tell(Some(&change), whole);
-        let mut other = viewers.admit(&Arc::default()).unwrap();
+        let mut other = viewers.admit(&Arc::default(), None).unwrap();
         viewers.tell(Some(&change), whole);
         viewers.tell(None, whole);
         assert_eq!(taken(&mut one), ["whole", "change"]);
@@ -143,7 +167,7 @@ mod tests {
     #[test]
     fn who_is_too_slow_misses_changes_and_is_told_everything() {
         let viewers = Viewers::default();
-        let mut slow = viewers.admit(&Arc::default()).unwrap();
+        let mut slow = viewers.admit(&Arc::default(), None).unwrap();
         let (change, whole) = (Bytes::from("change"), || Bytes::from("whole"));
         (0..100).for_each(|_| viewers.tell(Some(&change), whole));
         assert_eq!(taken(&mut slow).len(), WAITING);
@@ -155,9 +179,9 @@ mod tests {
     #[test]
     fn there_are_not_too_many() {
         let viewers = Viewers::default();
-        let all: Vec<_> = (0..MOST).map(|_| viewers.admit(&Arc::default()).unwrap()).collect();
-        assert!(viewers.admit(&Arc::default()).is_none());
+        let all: Vec<_> = (0..MOST).map(|_| viewers.admit(&Arc::default(), None).unwrap()).collect();
+        assert!(viewers.admit(&Arc::default(), None).is_none());
         drop(all);
-        assert!(viewers.admit(&Arc::default()).is_some());
+        assert!(viewers.admit(&Arc::default(), None).is_some());
     }
 }

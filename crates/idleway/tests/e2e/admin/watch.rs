@@ -1,6 +1,9 @@
 //! The stream for whoever looks on, and who may sign in at the page.
 
+use std::io;
+
 use super::*;
+use crate::reload::reload;
 
 /// Somebody who looks on.
 pub(super) struct Watch(Client, Vec<u8>);
@@ -17,18 +20,27 @@ impl Watch {
 
     /// The next message: its kind, and what it tells.
     pub(super) fn next(&mut self) -> (String, Value) {
+        self.try_next().expect("the stream goes on")
+    }
+
+    /// The same; none at the end.
+    fn try_next(&mut self) -> Option<(String, Value)> {
         loop {
             let text = String::from_utf8_lossy(&self.1).into_owned();
             if let Some((message, _)) = text.split_once("\n\n") {
                 self.1.drain(..message.len() + 2);
-                let (kind, data) = message.split_once('\n').unwrap();
-                let data = data.strip_prefix("data: ").unwrap();
-                return (
-                    kind.strip_prefix("event: ").unwrap().to_owned(),
-                    serde_json::from_str(data).unwrap(),
-                );
+                let field = |name: &str| message.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                return Some((field("event: ").to_owned(), serde_json::from_str(field("data: ")).unwrap()));
             }
-            self.1.extend(self.0.wire.chunk().unwrap().expect("the stream goes on"));
+            match self.0.wire.chunk() {
+                Ok(chunk) => self.1.extend(chunk?),
+                Err(error) => {
+                    let is_silent =
+                        matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+                    assert!(!is_silent, "it goes on, and nothing comes");
+                    return None;
+                }
+            }
         }
     }
 
@@ -95,6 +107,56 @@ fn who_looks_on_is_told_everything_and_then_what_changes() {
     assert_eq!(desk.mode(&backend, "drain").status(), 200);
     let told = one.until(|told| told["events"].is_array());
     assert_eq!(told["events"][0]["kind"], "mode_set");
+}
+
+/// Whoever looks on by a word that counts no more is asked for another one.
+#[test]
+fn a_new_token_ends_what_was_begun_with_the_old_one() {
+    let backend = Backend::answering("a");
+    let plan = |token: &str| format!("backends = [\"{}\"]\nadmin_token = \"{token}\"\n", backend.url());
+    let gateway = start(&plan("the-token-of-before"));
+    let desk = Desk::of(&gateway);
+    let mut watch = Watch::of(&desk);
+    assert_eq!(watch.next().0, "whole");
+    reload(&gateway, &plan("the-token-of-before"));
+    watch.until(|told| told["events"].is_array());
+    reload(&gateway, &plan("the-token-of-now"));
+    assert!((0..10).any(|_| watch.try_next().is_none()), "it goes on");
+    assert_eq!(Watch::of(&desk).next().0, "whole");
+}
+
+#[test]
+fn an_answer_that_breaks_off_has_failed() {
+    let backend = Backend::new(|visit| {
+        visit.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")?;
+        Err(io::ErrorKind::ConnectionAborted.into())
+    });
+    let gateway = gateway(&[&backend], "");
+    let desk = Desk::of(&gateway);
+    let mut watch = Watch::of(&desk);
+    assert!(Client::asking(&gateway, get("/")).try_answer("GET").is_err());
+    let told = watch.next().1;
+    let failed = |told: &Value| {
+        told["points"]["default"].as_array().is_some_and(|all| all.iter().any(|point| point[3] == 1))
+    };
+    if !failed(&told) {
+        watch.until(failed);
+    }
+    let page = desk.get("/metrics");
+    assert!(
+        page.text().contains("idleway_answers_cut_total{route=\"/\",pool=\"default\"} 1"),
+        "{}",
+        page.text()
+    );
+}
+
+/// Also before anybody could have asked.
+#[test]
+fn what_has_happened_since_the_start_is_told() {
+    let gateway = gateway(&[&Backend::dead()], "");
+    assert_eq!(ask(&gateway, get("/")).status(), 502);
+    let desk = Desk::of(&gateway);
+    eventually("it is told", || desk.told("/v1/events")["events"][0]["kind"] == "backend_down");
 }
 
 #[test]
