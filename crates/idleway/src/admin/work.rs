@@ -31,7 +31,7 @@ pub(super) struct Request {
     pub(super) method: String,
     pub(super) route: String,
     pub(super) client: String,
-    /// What is common to the requests of one key, where they are told apart by one, and says nothing else of it.
+    /// What is common to the requests of one key, where they are told apart by a field, and says nothing else of it.
     pub(super) key: Option<String>,
 }
 
@@ -88,7 +88,7 @@ impl Work {
             method: work.method.into_owned(),
             route: work.route.to_string(),
             client: work.client.to_string(),
-            key: view.key.filter(|_| pool.plan.fair_by != FairBy::None).map(mark),
+            key: view.key.filter(|_| matches!(pool.plan.fair_by, FairBy::Header(_))).map(mark),
         });
         let age_seconds = view.age.as_secs_f64();
         let free_in_seconds = until.map(|until| until.since(now()).as_secs_f64());

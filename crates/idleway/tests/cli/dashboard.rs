@@ -480,6 +480,9 @@ fn everybody_can_read_it() {
     let running: Vec<_> = (0..4).map(|_| send(show.gateway(), "POST /process", "{}")).collect();
     let tab = show.page(&format!("#key={TOKEN}"));
     show.browser.until(&tab, &cards("busy", 2));
+    // More than is seen at once.
+    let refused: Vec<_> = (0..28).map(|_| send(show.gateway(), "POST /process", "{}")).collect();
+    show.browser.until(&tab, "document.querySelectorAll('#errors li').length >= 20");
     let order =
         "document.querySelector('.card-head').click(); document.querySelector('[data-order=drain]').click()";
     for scheme in ["light", "dark"] {
@@ -502,7 +505,52 @@ fn everybody_can_read_it() {
             show.browser.until(&tab, "!document.querySelector('dialog[open]')");
         }
     }
-    drop(running);
+    // Where the system has its own colours, and on paper, what a slot is at is seen all the same.
+    show.browser.prefer(&tab, "forced-colors", "active");
+    let looks = "new Set([...document.querySelectorAll('.legend .cell')].map(cell => getComputedStyle(cell)).map(look => [look.backgroundColor, look.backgroundImage, look.borderStyle].join())).size";
+    assert_eq!(show.browser.eval(&tab, looks), json!(5));
+    show.browser.picture(&tab, "forced");
+    drop((running, refused));
+}
+
+/// What is at work in which slot, of a backend that has several; and what a pool that a reload took away has still, once.
+#[test]
+fn several_slots_are_told_apart() {
+    let Some(mut show) = show("several") else { return };
+    let backend = Running::backend(&["--slots", "5", "--delay", "1h"]);
+    let config = |pool: &str| {
+        format!(
+            "listen = \"127.0.0.1:0\"\nadmin_token = \"{TOKEN}\"\n[pools.{pool}]\nbackends = [{:?}]\nslots = 5\nfair_by = \"header:x-api-key\"\n[[routes]]\npool = \"{pool}\"\n",
+            backend.url
+        )
+    };
+    std::fs::write(&show.file, config("before")).unwrap();
+    let tab = show.page("");
+    show.browser.until(&tab, &says(".pool h2", "before"));
+    let ask = |nth: usize, delay: &str| {
+        let sent = send(
+            show.desk.gateway.running.url.as_str(),
+            &format!("POST /process?delay={delay}&id={nth}"),
+            "{}",
+        );
+        backend.until(|witness| witness["executions"].as_u64() > Some(nth as u64));
+        sent
+    };
+    let _held = [ask(0, "1h"), ask(1, "3s"), ask(2, "1h"), ask(3, "1h")];
+    let cells = "[...document.querySelectorAll('.card .cell')].map(cell => cell.dataset.state).join()";
+    show.browser.until(&tab, &format!("{cells} === 'busy,busy,busy,busy,idle'"));
+    show.browser.until(
+        &tab,
+        "/^POST \\/ .*key [0-9a-f]{8}, from 127.0.0.1$/.test(document.querySelector('.work p').innerText)",
+    );
+    show.browser.until(&tab, "document.querySelector('.work').lastChild.innerText === 'and 2 more'");
+    // What goes on stays where it is.
+    show.browser.until(&tab, &format!("{cells} === 'busy,idle,busy,busy,idle'"));
+    show.browser.until(&tab, "document.querySelectorAll('.work p').length === 3");
+    std::fs::write(&show.file, config("after")).unwrap();
+    show.browser.until(&tab, &says("[data-pool^=before]", "leaving: 3 requests at work still"));
+    show.browser.until(&tab, &says("#details", "1 of 1 backend up, 3 of 5 usable slots taken"));
+    show.browser.picture(&tab, "several");
 }
 
 /// The show, at its most dramatic.

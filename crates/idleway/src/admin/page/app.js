@@ -237,10 +237,11 @@ byId("backend-yes").addEventListener("click", async () => {
   const answer = await ask("PUT", path, { mode: order }, asked.sending.signal).catch(() => null);
   asked.sending = null;
   if (answer?.status === 401) session.look();
+  const refusal = answer?.status === 401 ? "The session is over: sign in again." : `${answer?.told.title ?? "That did not work"}: ${answer?.told.detail ?? ""}`;
   // It may be about another one by now.
   if (open !== asked) return;
   byId("backend-outcome").textContent = !answer ? "No answer came: look whether it was done before you order it again."
-    : answer.ok ? "Done; the log says so too." : `${answer.told.title ?? "That did not work"}: ${answer.told.detail ?? ""}`;
+    : answer.ok ? "Done; the log says so too." : refusal;
   drawBackend();
 });
 
@@ -275,7 +276,7 @@ byId("sign").addEventListener("click", () => { session.mayChange ? session.close
 byId("signing-cancel").addEventListener("click", () => byId("signing").close());
 byId("signing-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const trouble = await session.open(byId("token").value);
+  const trouble = await session.open(byId("token").value.trim());
   if (trouble) { askForToken(trouble); return; }
   byId("token").value = "";
   byId("signing").close();

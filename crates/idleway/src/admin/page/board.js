@@ -63,12 +63,14 @@ export class Board {
 
   /** What is to be said of a pool: its backends, the idle slots that are of no use, what went wrong lately, and its line. */
   stateOfPool(name) {
-    const state = { all: 0, up: 0, down: 0, out: 0, unused: 0, refused: 0, failed: 0, isFull: false, isLined: false };
+    const state = { all: 0, up: 0, down: 0, out: 0, slots: 0, idle: 0, unused: 0, refused: 0, failed: 0, isFull: false, isLined: false };
     for (const backend of this.backends.get(name)?.values() ?? []) {
       const isDown = backend.health === "down", isReady = backend.mode === "ready";
-      // As the gateway counts: one that gets no requests is not up.
-      if (isDown || !isReady || backend.removed) state.unused += backend.slots.idle;
+      // What is left of one that has gone is at work at the one that has its place, and is counted there.
       if (backend.removed) continue;
+      state.slots += backend.slots.all; state.idle += backend.slots.idle;
+      // As the gateway counts: one that gets no requests is not up.
+      if (isDown || !isReady) state.unused += backend.slots.idle;
       state.all += 1;
       if (isDown) state.down += 1;
       else if (isReady) state.up += 1;
@@ -78,7 +80,7 @@ export class Board {
     const last = (this.points.get(name) ?? []).slice(-LATELY / 5).filter((point) => point[0] > this.now() - LATELY - 5);
     for (const [, , refused, failed] of last) { state.refused += refused; state.failed += failed; }
     const pool = this.pools.get(name);
-    state.isFull = pool.queue.waiting > 0 && pool.slots.idle <= state.unused;
+    state.isFull = pool.queue.waiting > 0 && state.idle <= state.unused;
     // For a while: who waits for a moment moves nothing on the page.
     state.isLined = last.length >= LATELY / 5 && last.every((point) => point[8] > 0);
     return state;

@@ -72,8 +72,9 @@ export class Cards {
 
   drawPool(drawn, board, name, state) {
     const pool = board.pools.get(name);
-    const { slots, queue, estimate } = pool;
-    drawn.facts.textContent = facts(pool.up, pool.backends, slots, state.unused) + (pool.leaving ? ", leaving: it finishes its work" : "");
+    const { queue, estimate } = pool;
+    const left = pool.slots.busy + pool.slots.lingering;
+    drawn.facts.textContent = pool.leaving ? `leaving: ${many(left, "request")} at work still` : facts(state);
     const count = Math.min(queue.waiting, PEOPLE);
     while (drawn.people.childElementCount > count) drawn.people.lastElementChild.remove();
     while (drawn.people.childElementCount < count) drawn.people.append(document.createElement("i"));
@@ -136,7 +137,7 @@ export class Cards {
     cells.setAttribute("role", "img");
     item.append(head, cells, work);
     drawn.list.append(item);
-    const card = { item, head, first, last, state, cells, work, backend: null };
+    const card = { item, head, first, last, state, cells, work, backend: null, places: new Map() };
     head.addEventListener("click", () => this.open(pool, card.backend));
     drawn.cards.set(key, card);
     return card;
@@ -164,16 +165,16 @@ function drawCard(card, backend, now, downSince) {
   card.item.dataset.state = state;
   card.state.textContent = word;
   if (state === "down" && downSince !== null) card.state.append(" ", age(downSince, now));
-  drawCells(card.cells, backend);
+  drawCells(card, backend);
   const rows = Math.min(ROWS, Math.max(1, backend.slots.all));
   card.work.style.setProperty("--rows", rows);
   card.work.classList.toggle("why", state === "down");
-  const works = [...backend.work].sort((a, b) => a.since_unix_seconds - b.since_unix_seconds).slice(0, rows);
+  const works = [...backend.work].sort((a, b) => a.since_unix_seconds - b.since_unix_seconds);
   const told = works.map((work) => {
     const row = element("p");
     row.append(`${workWords(work)} `, age(work.since_unix_seconds, now));
-    const whose = work.key ? ` key ${work.key}` : work.client ? ` from ${work.client}` : "";
-    if (whose) row.append(Object.assign(element("span", "quiet"), { textContent: whose }));
+    const rest = [work.state === "busy" ? "" : workState(work), work.key && `key ${work.key}`, work.client && `from ${work.client}`].filter(Boolean).join(", ");
+    if (rest) row.append(Object.assign(element("span", "quiet"), { textContent: ` ${rest}` }));
     row.title = workTitle(work);
     return row;
   });
@@ -185,26 +186,40 @@ function drawCard(card, backend, now, downSince) {
   } else if (told.length === 0 && backend.elsewhere > 0) {
     told.push(Object.assign(element("p"), { textContent: `${backend.elsewhere} at work for another pool or process` }));
   }
-  card.work.replaceChildren(...told.slice(0, rows));
+  const left = told.length - rows + backend.work_left_out;
+  if (left > 0) told.splice(rows - 1, told.length, Object.assign(element("p", "quiet"), { textContent: `and ${left + 1} more` }));
+  card.work.replaceChildren(...told);
 }
 
 function workTitle(work) {
   return [workWords(work), work.client && `from ${work.client}`, work.key && `key ${work.key}`, workState(work)].filter(Boolean).join(", ");
 }
 
-/** A cell for each slot: first what is taken, in the order of the slots' places. Of many slots each cell stands for several. */
-function drawCells(root, backend) {
+/** A cell for each slot, and what is at work stays in its own. Of many slots each cell stands for several. */
+function drawCells(card, backend) {
+  const root = card.cells;
   const { all, idle, busy, lingering, resting } = backend.slots;
   const counts = { busy, lingering, resting, [backend.health === "down" ? "down" : "idle"]: idle };
+  const works = [];
   let states = [];
   if (all <= CELLS) {
-    for (const work of backend.work) states.push(work.state === "busy" || work.state === "lingering" ? work.state : "resting");
-    for (const state of states) counts[state] -= 1;
+    // By the place of its slot in the pool, as long as that is taken.
+    const places = new Map();
+    for (const work of backend.work) if (card.places.has(work.slot)) places.set(work.slot, card.places.get(work.slot));
+    const taken = new Set(places.values());
+    for (const work of backend.work) {
+      if (!places.has(work.slot)) { let nth = 0; while (taken.has(nth)) nth += 1; taken.add(nth); places.set(work.slot, nth); }
+      const nth = places.get(work.slot), state = work.state === "busy" || work.state === "lingering" ? work.state : "resting";
+      states[nth] = state; works[nth] = work; counts[state] -= 1;
+    }
+    card.places = places;
   }
+  let nth = 0;
   for (const [state, count] of Object.entries(counts)) {
     const share = all <= CELLS ? count : Math.ceil(count / all * CELLS - 0.5) || Math.sign(count);
-    for (let nth = 0; nth < share; nth += 1) states.push(state);
+    for (let left = share; left > 0; left -= 1) { while (states[nth]) nth += 1; states[nth] = state; }
   }
+  states = [...states].filter(Boolean);
   states = states.slice(0, CELLS);
   const spare = root.querySelector(".more");
   const cells = [...root.querySelectorAll(".cell")];
@@ -212,7 +227,7 @@ function drawCells(root, backend) {
   states.forEach((state, nth) => {
     const cell = cells[nth] ?? root.insertBefore(element("span", "cell"), spare);
     if (cell.dataset.state !== state) cell.dataset.state = state;
-    cell.title = all <= CELLS && backend.work[nth] ? workTitle(backend.work[nth]) : "";
+    cell.title = works[nth] ? workTitle(works[nth]) : "";
   });
   if (all > CELLS) (spare ?? root.appendChild(element("b", "more"))).textContent = `${number(busy)} of ${many(all, "slot")} busy`;
   else spare?.remove();

@@ -10,7 +10,7 @@ const WINDOWS = [24, 60, 180];
 /** What is drawn: its title, and its lines: how each looks, what it says in words, its numbers in a point, and how a number is written. */
 const CHARTS = [
   { title: "Requests a second", lines: [["", "requests", (p) => p[1] / STEP, rate]] },
-  { title: "First byte: p50, p95, p99", lines: [["", "p50", (p) => p[4], time], ["second", "p95", (p) => p[5], time], ["third", "p99", (p) => p[6], time]] },
+  { title: "First byte p50/95/99", lines: [["", "p50", (p) => p[4], time], ["second", "p95", (p) => p[5], time], ["third", "p99", (p) => p[6], time]] },
   { title: "Refused, failed a second", lines: [["bad", "refused", (p) => p[2] / STEP, rate], ["third", "failed", (p) => p[3] / STEP, rate]] },
   { title: "Slots taken, in line", lines: [["", "taken", (p) => p[7], count], ["second", "in line", (p) => p[8], count]],
     now: (pool) => [pool.slots.all - pool.slots.idle, pool.queue.waiting] },

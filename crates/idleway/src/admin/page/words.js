@@ -70,8 +70,8 @@ const WORK_STATES = {
 export function workState(work) { return WORK_STATES[work.state] ?? ""; }
 
 /** How many backends are up, and how many of their slots are taken; `unused` of those are idle and of no use, since nothing is sent there. */
-export function facts(up, all, slots, unused) {
-  return `${number(up)} of ${many(all, "backend")} up, ${number(slots.all - slots.idle)} of ${many(slots.all - unused, "usable slot")} taken`;
+export function facts({ up, all, slots, idle, unused }) {
+  return `${number(up)} of ${many(all, "backend")} up, ${number(slots - idle)} of ${many(slots - unused, "usable slot")} taken`;
 }
 
 /** What went wrong within the last seconds, in words. */
@@ -84,11 +84,10 @@ export function lately({ refused, failed }) {
 
 /** The state of everything, in a sentence; and whether that is well. */
 export function verdict(board) {
-  const slots = { all: 0, idle: 0 }, sum = { all: 0, up: 0, down: 0, out: 0, unused: 0, refused: 0, failed: 0 };
+  const sum = { all: 0, up: 0, down: 0, out: 0, slots: 0, idle: 0, unused: 0, refused: 0, failed: 0 };
   const full = [];
   let waiting = 0, oldest = null;
   for (const [name, pool] of board.pools) {
-    slots.all += pool.slots.all; slots.idle += pool.slots.idle;
     waiting += pool.queue.waiting;
     if (pool.queue.longest_wait_seconds !== null) oldest = Math.max(oldest ?? 0, pool.queue.longest_wait_seconds);
     const state = board.stateOfPool(name);
@@ -102,7 +101,7 @@ export function verdict(board) {
   if (sum.refused + sum.failed > 0) trouble.push(lately(sum));
   if (sum.out > 0) trouble.push(`${many(sum.out, "backend")} ${sum.out === 1 ? "is" : "are"} drained or taken out`);
   if (sum.all === 0) return { kind: "none", text: "There are no backends", details: "" };
-  const details = facts(sum.up, sum.all, slots, sum.unused);
+  const details = facts(sum);
   if (trouble.length > 0) {
     const kind = sum.down > 0 ? "down" : sum.refused + sum.failed > 0 ? "failing" : "out";
     return { kind, text: `${trouble.join(", ")}; ${line}`, details };

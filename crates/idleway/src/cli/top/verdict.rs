@@ -111,9 +111,12 @@ impl Sum {
                 sum.drained += usize::from(backend.mode == Mode::Drain);
                 sum.maintained += usize::from(backend.mode == Mode::Maintenance);
                 sum.unproven += backend.unproven;
+                // What is left of one that has gone is at work at the one that has its place, and is counted there.
+                if !backend.is_removed {
+                    sum.taken += backend.slots.taken();
+                    sum.slots += backend.slots.all;
+                }
             }
-            sum.taken += pool.slots.taken();
-            sum.slots += pool.slots.all;
             sum.waiting += pool.queue.waiting;
             sum.longest_wait = longer(sum.longest_wait, pool.queue.longest_wait);
             let recent = pool.recent();
@@ -164,9 +167,9 @@ mod tests {
     #[test]
     fn the_verdict_is_a_sentence_for_strangers() {
         let slots = json!({ "all": 3, "idle": 1, "busy": 2 });
-        let up = json!({ "health": "up" });
+        let up = json!({ "health": "up", "slots": slots });
         assert_eq!(
-            of(&json!({ "a": { "slots": slots } }), &json!({ "a": { "1": up, "2": up } })),
+            of(&json!({ "a": { "slots": slots } }), &json!({ "a": { "1": up, "2": { "health": "up" } } })),
             (Level::Well, "all is well: 2 of 2 backends up, 2 of 3 slots busy, nobody waits".to_owned())
         );
         let queue = json!({ "length": 9, "waiting": 3, "longest_wait_seconds": 4.0 });
@@ -190,6 +193,15 @@ mod tests {
         assert_eq!(
             of(&json!({ "a": { "slots": slots } }), &json!({ "a": { "1": up, "2": drained } })),
             (Level::Busy, "1 drained; 1 of 2 backends up, 2 of 3 slots busy, nobody waits".to_owned())
+        );
+        // What is left of it is at work at the one that has its place.
+        let left = json!({ "health": "up", "removed": true, "slots": { "all": 2, "busy": 2 } });
+        assert_eq!(
+            of(
+                &json!({ "a": { "slots": { "all": 5, "busy": 4 } } }),
+                &json!({ "a": { "1": up, "2": left } })
+            ),
+            (Level::Well, "all is well: 1 of 1 backends up, 2 of 3 slots busy, nobody waits".to_owned())
         );
         assert_eq!(verdict(&picture(&json!({})), 0.0).1, "nothing was told yet");
         let stops = json!({ "gateway": { "version": "1", "reasons": ["draining"] } });
