@@ -1,7 +1,7 @@
 // What happened, the last first.
 
 import { element } from "./cards.js";
-import { clock, time } from "./words.js";
+import { clock } from "./words.js";
 
 const SHOWN = 60;
 
@@ -10,7 +10,7 @@ function words(event) {
   const who = event.backend ? `${event.pool}/${event.backend}` : "";
   switch (event.kind) {
     case "backend_up": return ["good", "up", `${who} serves again`];
-    case "backend_down": return ["bad", "down", `${who}: ${event.fault || event.cause}` + (event.pause_seconds ? `; tried again and again, at first after ${time(event.pause_seconds)}` : "")];
+    case "backend_down": return ["bad", "down", `${who}: ${(event.fault || event.cause).replace(/ \(os error \d+\)/, "")}`];
     case "mode_set": return ["warn", { ready: "brought back", drain: "drained", maintenance: "taken out" }[event.mode] ?? event.mode, `${who}, by order`];
     case "slots_set": return ["warn", "slots", `${who}: ${event.slots === null ? "as many as the file says" : `${event.slots} by order`}`];
     case "reloaded": return ["good", "reloaded", "the configuration is in force"];
