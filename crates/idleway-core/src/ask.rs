@@ -27,6 +27,9 @@ pub struct Ask {
     pub weight: u32,
     /// How urgent it is.
     pub lane: Lane,
+    /// It stood in a line before, of a pool whose place this one has taken: where it may wait it is not refused for want of a
+    /// backend that is up, as those in line here are not.
+    pub was_in_line: bool,
 }
 
 /// In whose name a request asks: the keys of a pool share the time of its slots. Who asks in nobody's name has the
@@ -76,6 +79,7 @@ impl Ask {
             key: Key(0),
             weight: 1,
             lane: Lane::Normal,
+            was_in_line: false,
         }
     }
 }

@@ -191,7 +191,8 @@ impl<C, W> Dispatcher<C, W> {
         } else {
             self.promises.begin_rush(now);
             let would_wait = self.queue.is_open() && ask.until > now;
-            if !self.has_hope(would_wait, is_retry) {
+            let stays = would_wait && ask.was_in_line;
+            if !stays && !self.has_hope(would_wait, is_retry) {
                 Arrival::Refused(self.refuse_without_hope())
             } else if !would_wait && !is_at_bound && self.is_soon_free() {
                 let until = ask.deadline.min(now + A_MOMENT);

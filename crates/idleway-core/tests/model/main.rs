@@ -145,8 +145,10 @@ fn call() -> impl Strategy<Value = Call> {
     let mode = prop::sample::select(vec![Mode::Ready, Mode::Ready, Mode::Drain, Mode::Maintenance]);
     let which = any::<usize>();
     let name = (0_u64..4, 0_u32..4, prop::sample::select(Lane::ALL.to_vec()));
-    let ask = (near, avoid, name).prop_map(|(near, avoid, (key, weight, lane))| {
+    let was_in_line = prop::bool::weighted(0.2);
+    let ask = (near, avoid, name, was_in_line).prop_map(|(near, avoid, (key, weight, lane), was_in_line)| {
         let mut ask = Ask::new(Core(near), Time::NEVER);
+        ask.was_in_line = was_in_line;
         (ask.avoid, ask.key, ask.weight, ask.lane) = (avoid, Key(key), weight, lane);
         ask
     });

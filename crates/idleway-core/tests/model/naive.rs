@@ -275,7 +275,8 @@ impl Naive {
         let may_return = |site: &Site| would_wait && (site.on_trial() || (is_retry && site.is_counted()));
         let is_hopeful =
             self.sites.values().any(|site| site.is_up() || may_return(site)) || self.is_panicking();
-        if !is_hopeful {
+        let stays = would_wait && ask.was_in_line;
+        if !is_hopeful && !stays {
             let is_leaving =
                 (self.is_closing || self.is_ceding) && !self.sites.values().any(Site::is_counted);
             return Expected::Refused(if is_leaving { Reason::Draining } else { Reason::NoBackendUp });

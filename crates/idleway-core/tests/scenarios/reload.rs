@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use idleway_core::{
-    BackendKey, BackendSpec, Cause, Collected, HealthPolicy, Key, Mode, Outcome, PoolSpec, Reason, Until,
+    Arrival, BackendKey, BackendSpec, Cause, Collected, HealthPolicy, Key, Mode, Outcome, PoolSpec, Reason,
+    Until,
 };
 
 use crate::stage::*;
@@ -85,6 +86,24 @@ fn what_was_ordered_of_a_backend_does_not_keep_it_when_it_is_gone() {
     let proof = stage.take_for_proof(NOW, A).expect("nobody will order anything else");
     assert!(stage.release(NOW, proof.slot, Outcome::Success, None).is_none());
     assert_eq!((stage.counts().backends, stage.unproven(BackendKey(0))), (0, None));
+}
+
+/// Who stood in line of the pool before is not told what whoever stands in this one is not.
+#[test]
+fn who_was_in_line_stays_in_line() {
+    let mut stage = stage(2, &[(A, 1)]);
+    assert!(stage.set_mode(NOW, A, Mode::Drain).is_none());
+    assert_eq!(refused(&mut stage, ask()).reason, Reason::NoBackendUp);
+    let mut admitted = ask();
+    admitted.was_in_line = true;
+    let mut until_now = admitted.clone();
+    until_now.until = NOW;
+    assert_eq!(refused(&mut stage, until_now).reason, Reason::NoBackendUp, "it would not wait");
+    let (arrival, _) = stage.arrive(NOW, admitted);
+    assert!(matches!(arrival, Arrival::Queued(_)));
+    // Nobody has looked after the ticket yet, so nobody is to be woken.
+    assert!(stage.set_mode(NOW, A, Mode::Ready).is_none());
+    assert_eq!(stage.counts().busy, 1);
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub(super) async fn forward<'a>(
     let mut now =
         *luggage.joined.get_or_insert_with(|| if has_body { Instant::now() } else { request.arrived });
     let mut ask = asking.ask(client.core().index(), now, Duration::ZERO);
+    ask.was_in_line = !luggage.waited.is_zero();
     let mut waited = Duration::ZERO;
     let mut last_failure: Option<Failure> = None;
     loop {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use idleway::config::Plan;
 use idleway::{Bequeathed, Drained, Gateway, Passed, Taken, Waiting};
 
+use crate::admin::Desk;
 use crate::harness::*;
 
 const LINE: &str = "queue = { length = 20, wait = \"60s\" }";
@@ -107,6 +108,28 @@ fn what_runs_is_finished_and_who_waits_or_is_idle_goes_over() {
         assert_eq!((cut, abandoned), (0, 0));
     }
     assert_eq!(backend.seen().peak, 1);
+}
+
+/// Nobody is there to send it to, and it stays in line as it would have before.
+#[test]
+fn who_waits_for_a_drained_backend_waits_on() {
+    let gate = Gate::new();
+    let backend = gated(&gate);
+    let mut gateways = Succession::start(format!("backends = [{:?}]\n{LINE}", backend.url()));
+    let mut running = Client::asking(&gateways.gateway, get("/running"));
+    backend.until_at_work();
+    let mut waiting = Client::asking(&gateways.gateway, get("/waiting"));
+    until_slots(&gateways.gateway, "one in line", |slots| slots.waiting == 1);
+    assert_eq!(Desk::of(&gateways.gateway).mode(&backend, "drain").status(), 200);
+    gateways.next();
+    gate.open();
+    assert_eq!(running.answer().text(), "/running 0");
+    // Who comes now is told the truth, and who stood in line before is in line still.
+    assert_eq!(ask(&gateways.gateway, get("/newcomer")).status(), 503);
+    until_slots(&gateways.gateway, "one in line", |slots| (slots.waiting, slots.idle) == (1, 1));
+    assert_eq!(Desk::of(&gateways.gateway).mode(&backend, "ready").status(), 200);
+    assert_eq!(waiting.answer().text(), "/waiting 0");
+    assert_eq!(backend.paths(), ["/running", "/waiting"]);
 }
 
 /// A client that sends its body when it is told to, one that sends chunks, one that has only begun its head, and one
@@ -330,13 +353,13 @@ fn what_is_in_doubt_is_proved_by_the_last_one() {
 fn orders_go_over() {
     let [a, b] = ["a", "b"].map(Backend::answering);
     let mut gateways = Succession::start(format!("backends = [{:?}, {:?}]\n{LINE}", a.url(), b.url()));
-    let desk = crate::admin::Desk::of(&gateways.gateway);
+    let desk = Desk::of(&gateways.gateway);
     assert_eq!(desk.mode(&a, "maintenance").status(), 200);
     let path = format!("PUT /v1/pools/default/backends/{}/slots", b.url().trim_start_matches("http://"));
     assert_eq!(desk.order(&path, "{\"slots\":3}").status(), 200);
     gateways.next();
     gateways.next();
-    let told = crate::admin::Desk::of(&gateways.gateway).told("/v1/pools/default");
+    let told = Desk::of(&gateways.gateway).told("/v1/pools/default");
     let backends = &told["backends"];
     assert_eq!((&backends[0]["mode"], &backends[1]["mode"]), (&"maintenance".into(), &"ready".into()));
     assert_eq!((&backends[0]["slots"]["all"], &backends[1]["slots"]["all"]), (&1.into(), &3.into()));
