@@ -414,14 +414,19 @@ mod tests {
             assert_eq!(&sent, b"POST /a");
             stream
         });
+        // Both are at work: two wait for them, and there is no place for a third one.
+        load.send(3, "/c");
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        assert_eq!((count(&load.counts.waiting), count(&load.counts.left_out)), (2, 1));
         load.leave();
         for stream in &mut held {
             // To its end: nobody waits for the answer.
             stream.read_to_end(&mut Vec::new()).unwrap();
         }
-        load.send(1, "/b");
-        let mut sent = Vec::new();
-        listener.accept().unwrap().0.read_to_end(&mut sent).unwrap();
-        assert!(sent.is_empty(), "{sent:?}");
+        for _ in 0..2 {
+            let mut sent = Vec::new();
+            listener.accept().unwrap().0.read_to_end(&mut sent).unwrap();
+            assert!(sent.is_empty(), "{sent:?}");
+        }
     }
 }

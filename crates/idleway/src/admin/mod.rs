@@ -8,7 +8,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | here | [`Admin`]: the thread, its connections and their bounds |
-//! | `leash` | what a connection ends by, and who gives way where all places are taken |
+//! | `leash`, `places` | what a connection ends by; who gives way where all places are taken |
 //! | `guard` | who may ask: `Host`, `Origin`, `Sec-Fetch-Site`, the token |
 //! | `routes` | which request is for what |
 //! | `orders` | what changes something, and the line in the log about it |
@@ -28,6 +28,7 @@ mod leash;
 mod orders;
 mod page;
 mod past;
+mod places;
 mod routes;
 mod sessions;
 mod status;
@@ -53,7 +54,8 @@ use tokio::task::JoinSet;
 use self::board::Viewers;
 use self::history::History;
 use self::journal::Journal;
-use self::leash::{Leash, Places};
+use self::leash::Leash;
+use self::places::Places;
 use self::sessions::Sessions;
 use crate::config::AdminToken;
 use crate::gateway::Handle;

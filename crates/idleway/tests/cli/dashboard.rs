@@ -56,6 +56,10 @@ impl Demo {
             match line.trim().split_once("  pid ") {
                 Some((url, pid)) => pids.push((url.trim_start_matches("http://").to_owned(), pid.to_owned())),
                 None if line.contains("#key=") => line.trim().clone_into(&mut address),
+                // Its ports are not the usual ones.
+                None if line.starts_with("The dashboard") => {
+                    assert!(line.contains("`idleway top --admin http://127.0.0.1:"), "{line}");
+                }
                 None if line.starts_with("Ctrl-C") => break,
                 None => {}
             }
@@ -171,6 +175,45 @@ fn the_demo_is_a_show() {
     demo.signal("-INT");
     assert_eq!(demo.exit_code(), Some(0));
     browser.until(&tab, &says("#link", "No connection for"));
+}
+
+/// The browser of whoever sits there gets an address of its own: that which is printed works still.
+#[test]
+fn the_demo_opens_the_dashboard() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("opens");
+    std::fs::create_dir_all(&folder).unwrap();
+    let opened = folder.join("opened");
+    let _ = std::fs::remove_file(&opened);
+    for name in ["xdg-open", "open"] {
+        let script = format!("#!/bin/sh\necho \"$1\" > '{0}.new' && mv '{0}.new' '{0}'\n", opened.display());
+        std::fs::write(folder.join(name), script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.join(name), mode).unwrap();
+    }
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let mut command =
+        idleway(&["demo", "--open", "--no-load", "--listen", "127.0.0.1:0", "--first-port", "0"]);
+    let mut demo = Running::of(command.args(["--admin", "127.0.0.1:0", "--log", "off"]).env("PATH", path));
+    let printed =
+        demo.output.by_ref().lines().map(Result::unwrap).find(|line| line.contains("#key=")).unwrap();
+    let since = Instant::now();
+    let told = loop {
+        match std::fs::read_to_string(&opened) {
+            Ok(told) => break told,
+            Err(error) => assert!(since.elapsed() < PATIENCE, "nothing was opened: {error}"),
+        }
+    };
+    assert_ne!(told.trim(), printed.trim());
+    for address in [told.trim(), printed.trim()] {
+        let (url, key) = address.split_once("/#key=").unwrap();
+        let body = format!("{{\"key\":\"{key}\"}}");
+        let mut stream = connect(url).unwrap();
+        let host = url.trim_start_matches("http://");
+        write!(stream, "POST /v1/session HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        assert_eq!(answer(stream).0, 200, "{address}");
+    }
+    demo.signal("-INT");
+    assert_eq!(demo.exit_code(), Some(0));
 }
 
 /// It dies at work, and nothing is lost: another one does what it was at.

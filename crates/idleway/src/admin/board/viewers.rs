@@ -177,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn who_signs_out_looks_on_no_more() {
+        let viewers = Viewers::default();
+        let [ours, theirs] = ["one", "other"].map(HeaderValue::from_static);
+        let mut all = [Some(ours.clone()), Some(theirs), None, Some(ours.clone())]
+            .map(|cookie| viewers.admit(&Arc::default(), cookie).unwrap());
+        viewers.dismiss_by(&ours);
+        viewers.tell(None, || Bytes::from("whole"));
+        assert_eq!(all.each_mut().map(|one| taken(one).len()), [0, 1, 1, 0]);
+        viewers.dismiss();
+        assert!(!viewers.are_there());
+    }
+
+    #[test]
     fn there_are_not_too_many() {
         let viewers = Viewers::default();
         let all: Vec<_> = (0..MOST).map(|_| viewers.admit(&Arc::default(), None).unwrap()).collect();
