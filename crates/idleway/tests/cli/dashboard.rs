@@ -464,7 +464,7 @@ fn many_backends_are_told_from_one_another() {
     std::fs::write(&show.file, text).unwrap();
     let tab = show.page("");
     show.browser.until(&tab, "document.querySelectorAll('.many .card').length === 30");
-    let seen = "[...document.querySelectorAll('.card .last')].every(port => port.scrollWidth <= port.clientWidth + 1 && port.getBoundingClientRect().right <= port.closest('.card').getBoundingClientRect().right)";
+    let seen = "[...document.querySelectorAll('.card .last')].every(port => port.scrollWidth <= port.clientWidth + 1 && port.getBoundingClientRect().right <= port.closest('.name').getBoundingClientRect().right + 1)";
     for wide in [390, 1440] {
         show.browser.size(&tab, wide, 900);
         show.browser.picture(&tab, &format!("many-{wide}"));
